@@ -1,0 +1,248 @@
+"""Our network against torchvision's in one run: same weights, same inputs, first the same answers, then the time.
+
+The two take turns, round by round, so that whatever else the machine does hits both; a ratio is the median of the rounds.
+Times on a CPU that others share mean little by themselves, so on a CPU only ratios are printed. On a GPU the table also has
+milliseconds and the number of times that the host waits for the device.
+
+usage: python benchmarks/model.py [--rounds N] [--threads N] [--height H --width W] [--only TEXT] [--json FILE]
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+from torchvision.models import detection
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import MultiScaleRoIAlign
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data import machine  # noqa: E402
+
+from simple_maskrcnn.data import scene  # noqa: E402
+from simple_maskrcnn.model import MaskRCNN  # noqa: E402
+from simple_maskrcnn.roi_align import roi_align  # noqa: E402
+from simple_maskrcnn.viz import default_device  # noqa: E402
+
+EVERYTHING = {"rpn_batch_size_per_image": 10**6, "box_batch_size_per_image": 10**6}
+
+
+def liven(network: nn.Module) -> nn.Module:
+    """Random weights whose scores and boxes differ, so that there are 100 detections and something to compare."""
+    torch.manual_seed(0)
+    for name, parameter in network.named_parameters():
+        if "cls_logits" in name or "cls_score" in name:
+            nn.init.normal_(parameter, std=0.3 if name.endswith("bias") else 0.05)
+        elif "bbox_pred" in name:
+            nn.init.normal_(parameter, std=0.1 if name.endswith("bias") else 0.01)
+    for name, module in network.named_modules():  # a residual branch that adds little keeps a frozen random ResNet tame
+        if name.endswith("bn3"):
+            module.weight.fill_(0.2)
+    return network
+
+
+def networks(device: torch.device, **options) -> tuple[nn.Module, nn.Module]:
+    """torchvision's ResNet-50 FPN Mask R-CNN and ours, fine-tuning set-up (frozen norm, three stages learn), with one state."""
+    backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=3)
+    theirs = liven(detection.MaskRCNN(backbone, 91, **options)).to(device)
+    ours = MaskRCNN(norm="frozen", trainable_layers=3, **options).to(device)
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
+
+
+def inputs(height: int, width: int, device: torch.device) -> tuple[list, list]:
+    image, target = scene((height, width))
+    return [image.to(device)], [{key: target[key].to(device) for key in ("boxes", "labels", "masks")}]
+
+
+@torch.no_grad()
+def infer(network, images, bf16=False):
+    with torch.autocast(images[0].device.type, torch.bfloat16, enabled=bf16):
+        return network(images)
+
+
+def train(network, images, targets, bf16=False):
+    network.zero_grad(set_to_none=True)
+    with torch.autocast(images[0].device.type, torch.bfloat16, enabled=bf16):
+        losses = network(images, copy.copy(targets))
+    sum(losses.values()).backward()
+    return losses
+
+
+def check_same(device: torch.device, images: list, targets: list) -> str:
+    """Raise unless both networks give the same detections and, with nothing drawn at random, the same losses."""
+    theirs, ours = networks(device, **EVERYTHING)
+    a, b = infer(ours.eval(), images)[0], infer(theirs.eval(), images)[0]
+    assert len(a["boxes"]) == len(b["boxes"]) > 0, f"{len(a['boxes'])} detections, torchvision {len(b['boxes'])}"
+    scores = (a["scores"] - b["scores"]).abs().max().item()
+    nearest = torch.cdist(a["boxes"], b["boxes"]).amin(1)
+    close = (nearest < 1e-2).float().mean().item()
+    losses = train(ours.train(), images, targets), train(theirs.train(), images, targets)
+    apart = max((losses[0][name] - losses[1][name]).abs().item() for name in losses[1])
+    assert scores < 1e-3 and close > 0.97 and apart < 1e-3, (scores, close, apart)
+    return f"{len(a['boxes'])} detections, scores within {scores:.0e}, {close:.0%} of boxes within 0.01 px; losses within {apart:.0e}"
+
+
+def alternate(runs: dict, rounds: int, device: torch.device) -> dict[str, float]:
+    """Median seconds of each run; the runs take turns."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    times = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            wait()
+            start = time.perf_counter()
+            run()
+            wait()
+            if turn:  # the first round warms up
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def waits(run) -> int:
+    """How often the host waits for a CUDA device during a run."""
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run()
+    torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in caught)
+
+
+def network_runs(device: torch.device, images: list, targets: list) -> dict[str, dict]:
+    """For each line of the table, the runs that are timed; the first of each is torchvision in float32."""
+    theirs, ours = networks(device)
+    simple = MaskRCNN(norm="frozen", levels=(5,)).to(device)
+    liven(simple)
+    predicting = [copy.deepcopy(network).eval() for network in (theirs, ours, simple)]
+    learning = [network.train() for network in (theirs, ours)]
+    return {
+        "inference": {
+            "torchvision fp32": lambda: infer(predicting[0], images),
+            "ours fp32": lambda: infer(predicting[1], images),
+            "torchvision bf16": lambda: infer(predicting[0], images, True),
+            "ours bf16": lambda: infer(predicting[1], images, True),
+            "ours single level fp32": lambda: infer(predicting[2], images),
+        },
+        "training": {
+            "torchvision fp32": lambda: train(learning[0], images, targets),
+            "ours fp32": lambda: train(learning[1], images, targets),
+            "torchvision bf16": lambda: train(learning[0], images, targets, True),
+            "ours bf16": lambda: train(learning[1], images, targets, True),
+        },
+    }
+
+
+def roi_runs(device: torch.device) -> dict[str, dict]:
+    """RoIAlign alone: features of an 800×1088 canvas, boxes of all sizes."""
+    torch.manual_seed(0)
+    maps = [torch.randn(1, 256, 800 // s, 1088 // s, device=device, requires_grad=True) for s in (4, 8, 16, 32)]
+    lasts = [m.detach().to(memory_format=torch.channels_last).requires_grad_() for m in maps]
+    corner = torch.rand(1000, 2, device=device) * torch.tensor([900.0, 600.0], device=device)
+    boxes = torch.cat([corner, corner + 8 * 40 ** torch.rand(1000, 2, device=device)], 1)
+    theirs = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
+
+    def torchvision(n):
+        return theirs({str(i): m for i, m in enumerate(maps)}, [boxes[:n]], [(800, 1088)])
+
+    def ours(n):
+        return roi_align(lasts, [boxes[:n]], 7, [4, 8, 16, 32])
+
+    torch.testing.assert_close(ours(1000), torchvision(1000), atol=1e-3, rtol=1e-3)
+
+    def forward(run):
+        with torch.no_grad():
+            run(1000)
+
+    return {
+        "RoIAlign, 1000 boxes": {"torchvision fp32": lambda: forward(torchvision), "ours fp32": lambda: forward(ours)},
+        "RoIAlign, 512 boxes with backward": {
+            "torchvision fp32": lambda: torchvision(512).sum().backward(), "ours fp32": lambda: ours(512).sum().backward()},
+    }
+
+
+def peak_memory(which: str, mode: str, height: int, width: int) -> float:
+    """MB that one inference or training step needs above the network itself, in a process of its own."""
+    command = [sys.executable, __file__, "--peak", which, mode, "--height", str(height), "--width", str(width)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def measure_peak(which: str, mode: str, height: int, width: int):
+    device = default_device()
+    images, targets = inputs(height, width, device)
+    network = dict(zip(("torchvision", "ours"), networks(device)))[which].train(mode == "training")
+
+    def run():
+        return train(network, images, targets) if mode == "training" else infer(network, images)
+
+    if device.type == "cuda":
+        run()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        print((torch.cuda.max_memory_allocated() - before) / 2**20)
+    else:
+        import resource  # not on Windows
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run()
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="for PyTorch; default: its own choice")
+    parser.add_argument("--height", type=int, default=480, help="of the input image; the network resizes it to 800 (default 480)")
+    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--only", default="", help="only the parts whose name contains this: inference, training, RoIAlign, memory")
+    parser.add_argument("--json", type=Path, help="write the figures, the machine and the command to this file")
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peak:
+        return measure_peak(*args.peak, args.height, args.width)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = default_device()
+    info = machine() | ({"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if device.type == "cuda" else {})
+    print(", ".join(f"{key} {value}" for key, value in info.items()))
+    images, targets = inputs(args.height, args.width, device)
+    agreement = check_same(device, images, targets)
+    print(f"ResNet-50 FPN, one {args.height}×{args.width} image, torchvision's default sizes. The same answers: {agreement}\n")
+
+    rows = []
+    parts = {}
+    if args.only in "inference training":
+        parts |= network_runs(device, images, targets)
+    parts |= roi_runs(device)
+    for part, runs in parts.items():
+        if args.only not in part:
+            continue
+        seconds = alternate(runs, args.rounds if "RoI" not in part else 4 * args.rounds, device)
+        for name, value in seconds.items():
+            row = {"part": part, "network": name, "ratio": round(seconds["torchvision fp32"] / value, 2)}
+            if device.type == "cuda":
+                row |= {"ms": round(1000 * value, 2), "waits": waits(runs[name])}
+            rows.append(row)
+            print(f"{part:<36}{name:<26}{row['ratio']:>6.2f}×" + (f"{row['ms']:>10.2f} ms{row['waits']:>5} waits" if "ms" in row else ""), flush=True)
+    if args.only in "memory" and sys.platform != "win32":
+        for mode in ("inference", "training"):
+            mb = {which: round(peak_memory(which, mode, args.height, args.width)) for which in ("torchvision", "ours")}
+            rows.append({"part": f"peak memory, {mode}", **mb})
+            print(f"{'peak memory, ' + mode:<36}torchvision {mb['torchvision']} MB, ours {mb['ours']} MB above the network")
+    if args.json:
+        command = " ".join(["python", "benchmarks/model.py", *(arg for arg in sys.argv[1:])]).replace(str(args.json), args.json.name)
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps({"command": command, **info, "agreement": agreement, "rounds": args.rounds, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
