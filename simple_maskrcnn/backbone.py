@@ -5,25 +5,19 @@
 # %% auto #0
 __all__ = ['conv_norm', 'ConvBlock', 'conv_block', 'residual_block', 'ResNetBody', 'FPN', 'Backbone', 'freeze_layers']
 
-# %% ../nbs/04_backbone.ipynb #24c6e40f
+# %% ../nbs/04_backbone.ipynb #105d865c
 from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models
 from torchvision.models import resnet
 from torchvision.ops import FrozenBatchNorm2d
 
-# %% ../nbs/04_backbone.ipynb #de676d73
-def conv_norm(
-    x: Tensor,  # `[B, C, H, W]`
-    conv: nn.Conv2d,
-    norm: nn.Module,  # what follows the convolution: a norm, or any other layer
-) -> Tensor:  # `[B, C', H', W']`
+# %% ../nbs/04_backbone.ipynb #a0bdb311
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:  # `[B, C, H, W]` → `[B, C', H', W']`
     "`norm(conv(x))`, as one convolution where the norm is a fixed affine map and folding it moves less memory."
-    fixed = isinstance(norm, FrozenBatchNorm2d)
-    if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
-        fixed = norm.affine and norm.track_running_stats and not norm.training
+    fixed = isinstance(norm, FrozenBatchNorm2d) or (
+        getattr(norm, "track_running_stats", False) and norm.affine and not norm.training)
     cells = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
     if not fixed or 2 * cells * conv.out_channels < conv.weight.numel():  # few cells: folding would cost more
         return norm(conv(x))
@@ -32,7 +26,7 @@ def conv_norm(
     weight = conv.weight * scale[:, None, None, None]  # (C', C, k, k)
     return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
-# %% ../nbs/04_backbone.ipynb #9d77d991
+# %% ../nbs/04_backbone.ipynb #44287377
 class ConvBlock(nn.Sequential):
     "A convolution and what follows it (norm, ReLU), the norm folded where it is fixed."
 
@@ -45,9 +39,7 @@ class ConvBlock(nn.Sequential):
 
 
 def conv_block(
-    c_in: int,  # channels in
-    c_out: int,  # channels out
-    kernel: int,  # 1 or 3; the map keeps its size
+    c_in: int, c_out: int, kernel: int,  # channels in, channels out, and 1 or 3: the map keeps its size
     norm: Callable[[int], nn.Module] | None = None,  # makes the norm: `nn.BatchNorm2d`; None: a bias instead
     relu: bool = False,  # end with a ReLU
 ) -> ConvBlock:  # state dict keys as in torchvision's `Conv2dNormActivation`
@@ -56,40 +48,28 @@ def conv_block(
     layers += [norm(c_out)] if norm else []
     return ConvBlock(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
-# %% ../nbs/04_backbone.ipynb #9e28e3e4
-def residual_block(
-    x: Tensor,  # `[B, C, H, W]`
-    block: nn.Module,  # torchvision's `BasicBlock` or `Bottleneck`; it holds the weights
-) -> Tensor:  # `[B, C', H', W']`
-    "`block(x)` with folded norms and in place. The block's own `forward`, and hooks on it, are not called."
-    pairs = [(block.conv1, block.bn1), (block.conv2, block.bn2)]
-    if hasattr(block, "conv3"):
-        pairs.append((block.conv3, block.bn3))
-    out = x
-    for conv, norm in pairs[:-1]:
-        out = conv_norm(out, conv, norm).relu_()
-    out = conv_norm(out, *pairs[-1])
+# %% ../nbs/04_backbone.ipynb #5a84684b
+def residual_block(x: Tensor, block: nn.Module) -> Tensor:  # `[B, C, H, W]` → `[B, C', H', W']`
+    "torchvision's `BasicBlock` or `Bottleneck` with folded norms and in place; hooks on the block are not called."
+    out = conv_norm(x, block.conv1, block.bn1).relu_()
+    out = conv_norm(out, block.conv2, block.bn2)
+    if hasattr(block, "conv3"):  # a bottleneck
+        out = conv_norm(out.relu_(), block.conv3, block.bn3)
     shortcut = x if block.downsample is None else conv_norm(x, *block.downsample)
     return out.add_(shortcut).relu_()
 
-# %% ../nbs/04_backbone.ipynb #ab3b20e2
+# %% ../nbs/04_backbone.ipynb #5b6ce982
 class ResNetBody(nn.Module):
-    "The stem and stages of a torchvision ResNet; returns the maps of the wanted levels, finest first."
+    "Stem and stages of a torchvision ResNet (used, not copied), up to the last of the wanted levels, within 2…5."
 
-    def __init__(
-        self,
-        net: resnet.ResNet,  # its modules are used, not copied
-        levels: Sequence[int],  # increasing, within 2…5; stages after the last one are dropped
-    ):
+    def __init__(self, net: resnet.ResNet, levels: Sequence[int]):
         super().__init__()
-        self.conv1, self.bn1 = net.conv1, net.bn1
+        self.conv1, self.bn1, self.levels = net.conv1, net.bn1, tuple(levels)
         for stage in range(1, max(levels)):
             setattr(self, f"layer{stage}", getattr(net, f"layer{stage}"))
-        self.levels = tuple(levels)
 
-    def forward(self, x: Tensor) -> list[Tensor]:  # `[B, 3, H, W]` → one `[B, C_l, ⌈H/2^l⌉, ⌈W/2^l⌉]` a level
-        x = conv_norm(x, self.conv1, self.bn1).relu_()
-        x = F.max_pool2d(x, 3, stride=2, padding=1)
+    def forward(self, x: Tensor) -> list[Tensor]:  # `[B, 3, H, W]` → a `[B, C_l, ⌈H/2^l⌉, ⌈W/2^l⌉]` per level
+        x = F.max_pool2d(conv_norm(x, self.conv1, self.bn1).relu_(), 3, stride=2, padding=1)
         maps = []
         for level in range(2, max(self.levels) + 1):
             for block in getattr(self, f"layer{level - 1}"):
@@ -98,42 +78,32 @@ class ResNetBody(nn.Module):
                 maps.append(x)
         return maps
 
-# %% ../nbs/04_backbone.ipynb #02e8c419
+# %% ../nbs/04_backbone.ipynb #a044de99
 class FPN(nn.Module):
-    "Feature pyramid: every map gets the same number of channels and, from the coarser maps, a view of the whole."
+    "Feature pyramid: every level gets `channels` channels and, from the coarser maps, a view of the whole."
 
-    def __init__(
-        self,
-        in_channels: Sequence[int],  # of the body's maps, finest first
-        channels: int = 256,  # of every level of the pyramid
-        norm: Callable[[int], nn.Module] | None = None,  # after each convolution; None: a bias instead
-    ):
+    def __init__(self, in_channels: Sequence[int], channels: int = 256, norm: Callable[[int], nn.Module] | None = None):
         super().__init__()
         self.inner_blocks = nn.ModuleList(conv_block(c, channels, 1, norm) for c in in_channels)  # lateral
         self.layer_blocks = nn.ModuleList(conv_block(channels, channels, 3, norm) for _ in in_channels)  # smoothing
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_uniform_(m.weight, a=1)
-                if m.bias is not None:
-                    nn.init.zeros_(m.bias)
+        for conv in (block[0] for block in (*self.inner_blocks, *self.layer_blocks)):
+            nn.init.kaiming_uniform_(conv.weight, a=1)
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:  # finest first; of several, the pooled level follows
         merged, pyramid = None, []
         for c, inner, layer in reversed(list(zip(maps, self.inner_blocks, self.layer_blocks))):
-            lateral = inner(c)
-            if merged is not None:
-                lateral.add_(F.interpolate(merged, size=lateral.shape[-2:], mode="nearest"))
-            merged = lateral
+            merged = inner(c) if merged is None else inner(c).add_(F.interpolate(merged, c.shape[-2:], mode="nearest"))
             pyramid.insert(0, layer(merged))
         return pyramid + [pyramid[-1][..., ::2, ::2]] if len(pyramid) > 1 else pyramid
 
-# %% ../nbs/04_backbone.ipynb #35adb428
+# %% ../nbs/04_backbone.ipynb #9c18e496
 class Backbone(nn.Module):
     "A ResNet and a feature pyramid. The state dict's keys are those of torchvision's `resnet_fpn_backbone`."
 
     def __init__(
-        self,
-        name: str = "resnet50",  # any ResNet of torchvision
+        self, name: str = "resnet50",  # any ResNet of torchvision
         levels: Sequence[int] = (2, 3, 4, 5),  # the pyramid's, increasing, within 2…5; (5,) is the single-level network
         channels: int = 256,  # of every level
         norm: Callable[[int], nn.Module] = FrozenBatchNorm2d,  # the body's; `nn.BatchNorm2d` to train from scratch
@@ -141,7 +111,7 @@ class Backbone(nn.Module):
         weights=None,  # of the body, as torchvision's constructor takes them, for example "IMAGENET1K_V1"
     ):
         super().__init__()
-        if name not in (names := models.list_models(models, include="*resne*")):
+        if name not in (names := [n for n in resnet.__all__ if n.islower()]):
             raise ValueError(f"no backbone is called {name!r}; choose one of {', '.join(names)}")
         levels = tuple(levels)
         if not levels or levels != tuple(sorted(set(levels) & {2, 3, 4, 5})):
@@ -149,18 +119,14 @@ class Backbone(nn.Module):
         net = getattr(resnet, name)(weights=weights, norm_layer=norm)
         self.body = ResNetBody(net, levels)
         self.fpn = FPN([net.fc.in_features >> (5 - level) for level in levels], channels, fpn_norm)
-        self.strides = [2**level for level in levels]
-        self.out_channels = channels
+        self.strides, self.out_channels = [2**level for level in levels], channels
 
     def forward(self, x: Tensor) -> list[Tensor]:  # → `[B, channels, ⌈H/2^l⌉, ⌈W/2^l⌉]` a level, pooled last
         return self.fpn(self.body(x))
 
-# %% ../nbs/04_backbone.ipynb #5edccc7b
-def freeze_layers(
-    body: ResNetBody,
-    trainable: int,  # 0…5: how many of layer4, layer3, layer2, layer1 and the stem learn, counted from layer4
-) -> None:
-    "Let the last stages learn and freeze the others, as torchvision's `trainable_backbone_layers` does."
+# %% ../nbs/04_backbone.ipynb #88cac87a
+def freeze_layers(body: ResNetBody, trainable: int) -> None:
+    "Let the last `trainable` (0…5) of stem, layer1, …, layer4 learn and freeze the others, as torchvision does."
     if trainable not in range(6):
         raise ValueError(f"trainable is {trainable!r}; it must be an integer from 0 (all is frozen) to 5 (all learns)")
     learning = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")[: 6 if trainable == 5 else trainable]

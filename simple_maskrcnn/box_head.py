@@ -15,51 +15,35 @@ from .boxes import clip_boxes, nms_per_image
 from .deltas import decode, encode
 from .matching import IGNORED, match, sample
 
-# %% ../nbs/10_box_head.ipynb #39d5ac7f
+# %% ../nbs/10_box_head.ipynb #492c91d3
 class BoxHead(nn.Module):
     "The features of a proposal as one vector: flatten, and two linear layers."
 
-    def __init__(
-        self,
-        in_features: int,  # channels · 7 · 7
-        channels: int = 1024,  # length of the vector
-    ):
+    def __init__(self, in_features: int, channels: int = 1024):  # in_features: channels of the pyramid · 7 · 7
         super().__init__()
         self.fc6, self.fc7 = nn.Linear(in_features, channels), nn.Linear(channels, channels)
 
-    def forward(
-        self,
-        x: Tensor,  # of RoIAlign, `[K, C, 7, 7]`
-    ) -> Tensor:  # `[K, channels]`
+    def forward(self, x: Tensor) -> Tensor:  # (K, C, 7, 7) → (K, channels)
         return self.fc7(self.fc6(x.flatten(1)).relu_()).relu_()
 
 
 class BoxPredictor(nn.Module):
     "For every proposal a score for each class, and four deltas for each class."
 
-    def __init__(
-        self,
-        channels: int,  # length of the vector
-        num_classes: int,  # with the background, which is class 0
-    ):
+    def __init__(self, channels: int, num_classes: int):  # num_classes with the background, which is class 0
         super().__init__()
         self.cls_score, self.bbox_pred = nn.Linear(channels, num_classes), nn.Linear(channels, num_classes * 4)
 
-    def forward(
-        self,
-        x: Tensor,  # `[K, channels]`
-    ) -> tuple[Tensor, Tensor]:  # class logits `[K, num_classes]` and deltas `[K, num_classes*4]`
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (K, channels) → (K, num_classes), (K, num_classes*4)
         return self.cls_score(x), self.bbox_pred(x)
 
-# %% ../nbs/10_box_head.ipynb #0afc1814
+# %% ../nbs/10_box_head.ipynb #67e26096
 @torch.no_grad()
 def sample_proposals(
     proposals: list[Tensor],  # one an image, `[N_i, 4]`
     targets: list[dict],  # one an image: `boxes` `[G, 4]` and `labels` `[G]`; there may be none
-    fg_iou: float = 0.5,  # IoU from which on a proposal is positive
-    bg_iou: float = 0.5,  # IoU below which it is background
-    size: int = 512,  # proposals in the sample of each image …
-    positive_fraction: float = 0.25,  # … and the largest share of positives among them
+    fg_iou: float = 0.5, bg_iou: float = 0.5,  # IoU from which a proposal is positive, and below which it is background
+    size: int = 512, positive_fraction: float = 0.25,  # proposals of each image, at most this share positive
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
     """For each image: boxes `[S, 4]`, labels `[S]`, objects `[S]` (an index into the target, negative for background),
     and which of them count, `[S]`. Positives stand first. `S` is fixed: `min(size, N_i + G)`."""
@@ -67,20 +51,18 @@ def sample_proposals(
     for boxes, target in zip(proposals, targets):
         boxes = torch.cat([boxes, target["boxes"].to(boxes)])
         objects = match(target["boxes"].to(boxes), boxes, fg_iou, bg_iou)
-        labels = F.pad(target["labels"], (2, 0))[objects + 2].where(objects != IGNORED, -1)  # background: 0
+        labels = F.pad(target["labels"], (2, 0))[objects + 2].where(objects != IGNORED, -1)  # −1 → 0, −2 → −1
         index, chosen = (x[0] for x in sample(labels[None], size, positive_fraction))
         samples.append((boxes[index], labels[index].clamp(min=0), objects[index], chosen))
     return tuple(map(list, zip(*samples)))
 
-# %% ../nbs/10_box_head.ipynb #f7c586a7
+# %% ../nbs/10_box_head.ipynb #003fc31c
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the deltas: brings them to the size of one
 
 
 def box_losses(
-    scores: Tensor,  # class logits of all sampled proposals of the batch, `[K, C]`
-    deltas: Tensor,  # `[K, C*4]`
-    rois: Tensor,  # the proposals, `[K, 4]`
-    labels: Tensor,  # their classes, `[K]`, 0 for background
+    scores: Tensor, deltas: Tensor,  # of all sampled proposals of the batch: class logits `[K, C]`, and `[K, C*4]`
+    rois: Tensor, labels: Tensor,  # the proposals, `[K, 4]`, and their classes, `[K]`, 0 for background
     truth: Tensor,  # the box of the object that each belongs to, `[K, 4]`; any proper box for background
     chosen: Tensor,  # which of them count, bool `[K]`
 ) -> dict[str, Tensor]:
@@ -88,22 +70,19 @@ def box_losses(
     count = chosen.sum().clamp(min=1)
     positive = (chosen & (labels > 0))[:, None]
     row = torch.arange(len(labels), device=labels.device)
-    own = deltas.unflatten(1, (-1, 4))[row, labels].float()  # (K, C*4) → (K, 4), the deltas of the true class
+    own = deltas.unflatten(1, (-1, 4))[row, labels].float()  # (K, C*4) → (K, C, 4) → (K, 4): those of the true class
     wanted = encode(truth, rois, WEIGHTS).where(positive, 0)
     classification = F.cross_entropy(scores.float(), labels, reduction="none")
     box = F.smooth_l1_loss(own, wanted, beta=1 / 9, reduction="none")
     return {"loss_classifier": (classification * chosen).sum() / count, "loss_box_reg": (box * positive).sum() / count}
 
-# %% ../nbs/10_box_head.ipynb #b957991b
+# %% ../nbs/10_box_head.ipynb #20c8a460
 def box_detections(
-    scores: Tensor,  # class logits of all proposals of the batch, `[K, C]`
-    deltas: Tensor,  # `[K, C*4]`
+    scores: Tensor, deltas: Tensor,  # of all proposals of the batch: class logits `[K, C]`, and `[K, C*4]`
     rois: list[Tensor],  # the proposals of each image, `[K_i, 4]`; K is the sum of the K_i
     sizes: list[tuple[int, int]],  # height and width of each image, without its padding
-    score_thresh: float = 0.05,
-    nms_thresh: float = 0.5,
-    detections_per_img: int = 100,
-    min_size: float = 1e-2,  # least width and height in pixels
+    score_thresh: float = 0.05, nms_thresh: float = 0.5,  # least probability, and IoU above which boxes are one object
+    detections_per_img: int = 100, min_size: float = 1e-2,  # least width and height in pixels
 ) -> list[dict[str, Tensor]]:  # one an image: `boxes` `[D, 4]`, `labels` `[D]` in 1…C−1, `scores` `[D]`; best first
     "The detections of a batch: threshold, decode, clip, NMS within each class, the best of each image."
     num_images, num_classes = len(rois), scores.shape[1]
@@ -113,7 +92,7 @@ def box_detections(
     label = label + 1  # class 0, the background, is no candidate
     score, image = probability[roi, label], image[roi]
     limits = torch.tensor(sizes, dtype=torch.float32).to(scores.device, non_blocking=True)[image]  # (M, 2)
-    boxes = decode(deltas.unflatten(1, (-1, 4))[roi, label], torch.cat(rois)[roi], WEIGHTS)  # (M, 4)
+    boxes = decode(deltas.unflatten(1, (-1, 4))[roi, label], torch.cat(rois)[roi], WEIGHTS)  # (K, C*4) → (M, 4)
     boxes = clip_boxes(boxes, limits)
     good = (boxes[:, 2:] - boxes[:, :2] >= min_size).all(1)  # NaN is not good
     boxes = boxes.where(good[:, None], 0)  # an empty box suppresses nobody; NaN would spoil all
@@ -122,17 +101,11 @@ def box_detections(
     keeps = nms_per_image(boxes, score, groups, image, num_images, nms_thresh, detections_per_img)
     return [{"boxes": boxes[k], "labels": label[k], "scores": score[k]} for k in keeps]
 
-# %% ../nbs/10_box_head.ipynb #4eadff19
+# %% ../nbs/10_box_head.ipynb #87f2cc78
 class ConvBoxHead(nn.Sequential):
     "The box head of torchvision's second version: four convolutions with norm, then one linear layer."
 
-    def __init__(
-        self,
-        channels: int,  # of the features
-        size: int = 7,  # of the grid
-        out: int = 1024,  # length of the vector
-        norm=nn.BatchNorm2d,  # makes the norm of each convolution
-    ):
+    def __init__(self, channels: int, size: int = 7, out: int = 1024, norm=nn.BatchNorm2d):  # norm: makes a norm layer
         convolutions = [conv_block(channels, channels, 3, norm, relu=True) for _ in range(4)]
         super().__init__(*convolutions, nn.Flatten(), nn.Linear(channels * size * size, out), nn.ReLU(inplace=True))
         for layer in self.modules():

@@ -59,10 +59,7 @@ def clip_boxes(
     x, y = boxes[..., 0::2].clamp(min=0), boxes[..., 1::2].clamp(min=0)  # (..., 2): x1 x2, y1 y2
     return torch.stack([x.clamp(max=width), y.clamp(max=height)], dim=-1).flatten(-2)  # (..., 2, 2) → (..., 4)
 
-# %% ../nbs/03_boxes.ipynb #094b37d5
-ONE_CALL = 25_000  # boxes; above it one call's N² bits cost more than a call for each group (torchvision's limit, too)
-
-
+# %% ../nbs/03_boxes.ipynb #ad25b41f
 def _nms_by_group(boxes, scores, groups, iou_threshold):
     "One call for each group: little work, many calls."
     order = groups.argsort(stable=True)
@@ -79,6 +76,9 @@ def _nms_by_offset(boxes, scores, groups, iou_threshold):
     exact = boxes if boxes.device.type == "mps" else boxes.double()
     span = exact.max() - exact.min() + 1
     return nms(exact + (groups * span)[:, None], scores.to(exact), iou_threshold)
+
+# %% ../nbs/03_boxes.ipynb #f1bd3654
+ONE_CALL = 25_000  # boxes; above it one call's N² bits cost more than a call for each group (torchvision's limit, too)
 
 
 def batched_nms(

@@ -20,7 +20,7 @@ def center_size(
     size = boxes[..., 2:] - boxes[..., :2]
     return boxes[..., :2] + 0.5 * size, size
 
-# %% ../nbs/06_deltas.ipynb #009fa5c2
+# %% ../nbs/06_deltas.ipynb #0d23bf8e
 def encode(
     truth: Tensor,  # `[..., 4]`, x1 y1 x2 y2: the boxes to arrive at; a side of 0 gives -inf
     anchors: Tensor,  # `[..., 4]`, the boxes to start from; they broadcast against `truth`
@@ -28,10 +28,11 @@ def encode(
 ) -> Tensor:  # `[..., 4]`
     "The deltas that lead from `anchors` to `truth`: shift over size, and the logarithm of the change in size."
     (center, size), (anchor_center, anchor_size) = center_size(truth), center_size(anchors)
-    deltas = torch.cat([(center - anchor_center) / anchor_size, (size / anchor_size).log()], dim=-1)
-    return torch.stack([delta * weight for delta, weight in zip(deltas.unbind(-1), weights)], dim=-1)
+    shift, growth = (center - anchor_center) / anchor_size, (size / anchor_size).log()
+    columns = (*shift.unbind(-1), *growth.unbind(-1))  # tx, ty, tw, th
+    return torch.stack([t * weight for t, weight in zip(columns, weights)], dim=-1)
 
-# %% ../nbs/06_deltas.ipynb #18f7822c
+# %% ../nbs/06_deltas.ipynb #4bf83479
 MAX_LOG = math.log(1000 / 16)  # a box grows by no more than this: from 16 pixels to 1000
 
 
@@ -42,8 +43,8 @@ def decode(
 ) -> Tensor:  # `[..., 4]`, x1 y1 x2 y2, in float32 at least; not clipped to the image
     "The boxes to which the deltas lead: the inverse of `encode`."
     dtype = torch.promote_types(anchors.dtype, torch.float32)
-    shift_x, shift_y, log_w, log_h = (d / weight for d, weight in zip(deltas.to(dtype).unbind(-1), weights))
-    center, size = center_size(anchors.to(dtype))
-    center = center + torch.stack([shift_x, shift_y], dim=-1) * size
-    half = 0.5 * size * torch.stack([log_w, log_h], dim=-1).clamp(max=MAX_LOG).exp()
-    return torch.cat([center - half, center + half], dim=-1)
+    tx, ty, tw, th = (t / weight for t, weight in zip(deltas.to(dtype).unbind(-1), weights))
+    (x, y), (w, h) = (pair.unbind(-1) for pair in center_size(anchors.to(dtype)))
+    x, y = x + tx * w, y + ty * h
+    half_w, half_h = (0.5 * side * t.clamp(max=MAX_LOG).exp() for side, t in ((w, tw), (h, th)))
+    return torch.stack([x - half_w, y - half_h, x + half_w, y + half_h], dim=-1)

@@ -5,9 +5,7 @@
 # %% auto #0
 __all__ = ['mask_targets', 'MaskHead', 'MaskPredictor', 'class_mask_logits', 'mask_loss', 'paste_masks', 'encode_masks']
 
-# %% ../nbs/11_mask_head.ipynb #ed8b46c3
-from collections.abc import Iterator
-
+# %% ../nbs/11_mask_head.ipynb #f55d440a
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from .backbone import conv_block
 
-# %% ../nbs/11_mask_head.ipynb #c0600cf0
+# %% ../nbs/11_mask_head.ipynb #323c16e8
 @torch.no_grad()
 def mask_targets(
     masks: Tensor,  # `[N, H, W]`, uint8, bool or float: the objects of one image
@@ -28,24 +26,23 @@ def mask_targets(
     if len(masks) > len(boxes):  # thousands of objects, few RoIs: convert only what is used
         masks, objects = masks[objects], torch.arange(len(objects), device=objects.device)
     rois = torch.cat([objects[:, None].to(boxes), boxes], 1)  # (K, 5): the object stands where the image would
-    # The operator itself: torchvision's wrapper takes a slow path, for gradients, in PyTorch's deterministic mode.
     return torch.ops.torchvision.roi_align(masks[:, None].to(boxes), rois, 1.0, size, size, -1, False)[:, 0]
 
-# %% ../nbs/11_mask_head.ipynb #9ac6be49
-class MaskHead(nn.Sequential):
-    "Four 3 × 3 convolutions on the RoI's features; `norm` after each of them in torchvision's v2."
+# %% ../nbs/11_mask_head.ipynb #6f49c081
+def _init(module):
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int = 256,
-        norm: type[nn.Module] | None = None,  # for example `nn.BatchNorm2d`
-    ):
+
+class MaskHead(nn.Sequential):
+    "Four 3 × 3 convolutions; in torchvision's v2 a `norm` (`nn.BatchNorm2d`) after each of them."
+
+    def __init__(self, in_channels: int, channels: int = 256, norm: type[nn.Module] | None = None):
         widths = [in_channels, *[channels] * 4]
         super().__init__(*(conv_block(a, b, 3, norm, relu=True) for a, b in zip(widths, widths[1:])))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                _init(module)
+        self.apply(_init)
 
 
 class MaskPredictor(nn.Module):
@@ -55,19 +52,12 @@ class MaskPredictor(nn.Module):
         super().__init__()
         self.conv5_mask = nn.ConvTranspose2d(channels, channels, 2, 2)
         self.mask_fcn_logits = nn.Conv2d(channels, num_classes, 1)
-        for module in self.children():
-            _init(module)
+        self.apply(_init)
 
     def forward(self, x: Tensor) -> Tensor:  # `[K, C, S, S]` → `[K, num_classes, 2S, 2S]`
         return self.mask_fcn_logits(self.conv5_mask(x).relu_())
 
-
-def _init(conv):
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-
-# %% ../nbs/11_mask_head.ipynb #934397a9
+# %% ../nbs/11_mask_head.ipynb #dedb3db2
 def class_mask_logits(
     predictor: nn.Module,  # `MaskPredictor`, torchvision's `MaskRCNNPredictor`, or one of your own
     x: Tensor,  # `[K, C, S, S]`: features from the mask head
@@ -78,65 +68,47 @@ def class_mask_logits(
         return predictor(x)[torch.arange(len(labels), device=labels.device), labels]
     x = predictor.conv5_mask(x).relu_().permute(0, 2, 3, 1)  # (K, 2S, 2S, C)
     last = predictor.mask_fcn_logits
-    weight = last.weight.flatten(1)[labels].to(x.dtype)  # (K, C)
-    bias = last.bias[labels].to(x.dtype)
-    count, height, width, channels = x.shape
-    logits = torch.baddbmm(bias[:, None, None], x.reshape(count, height * width, channels), weight[..., None])
-    return logits.view(count, height, width)
+    weight, bias = (p[labels].to(x.dtype) for p in (last.weight.flatten(1), last.bias))  # (K, C), (K)
+    return torch.baddbmm(bias[:, None, None], x.flatten(1, 2), weight[..., None]).view(x.shape[:3])
 
-# %% ../nbs/11_mask_head.ipynb #cf950333
-def mask_loss(
-    logits: Tensor,  # `[K, S, S]`: own-class logits of the positive RoIs
-    targets: Tensor,  # `[K, S, S]` in 0–1
-) -> Tensor:  # a scalar, in float32
+# %% ../nbs/11_mask_head.ipynb #0190490f
+def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:  # own class `[K, S, S]`, 0–1 `[K, S, S]` → float32 scalar
     "Binary cross-entropy, the mean over all pixels; zero, with gradients, where there are no positive RoIs."
-    if not len(logits):
-        return logits.float().sum() * 0
-    return F.binary_cross_entropy_with_logits(logits.float(), targets)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets) if len(logits) else logits.float().sum() * 0
 
-# %% ../nbs/11_mask_head.ipynb #7c45547b
-def _places(boxes: Tensor, size: int) -> list[list[int]]:
-    "The boxes, made larger for the border of one mask cell on each side, in whole pixels; the last pixel counts."
-    boxes = boxes.float()
-    center, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * ((size + 2) / size)
-    return torch.cat([center - half, center + half], 1).long().tolist()  # towards zero, as torchvision does
-
-
-def _patches(masks: Tensor, boxes: Tensor, image_size: tuple[int, int]) -> Iterator[tuple[Tensor, int, int]]:
-    "Each mask at the size of its box, as far as it lies in the image, and the row and column where it begins."
-    height, width = image_size
-    padded = F.pad(masks.float(), (1, 1, 1, 1))  # (N, S, S) → (N, S + 2, S + 2)
-    for mask, (x1, y1, x2, y2) in zip(padded, _places(boxes, masks.shape[-1])):
-        extent = (max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1))
-        patch = F.interpolate(mask[None, None], size=extent, mode="bilinear", align_corners=False)[0, 0]
+# %% ../nbs/11_mask_head.ipynb #06571431
+def _patches(masks, boxes, size):
+    "Each mask `[S, S]` stretched over its box, as far as it lies in the image, and the row and column where it begins."
+    height, width = size
+    low, high = boxes.float().split(2, 1)
+    center, half = (low + high) / 2, (high - low) / 2 * ((masks.shape[-1] + 2) / masks.shape[-1])
+    corners = torch.cat([center - half, center + half], 1).long().tolist()  # towards zero, as torchvision does
+    for mask, (x1, y1, x2, y2) in zip(F.pad(masks.float(), (1, 1, 1, 1)), corners):  # a border of one cell of zeros
+        extent = (max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1))  # the last pixel counts
+        patch = F.interpolate(mask[None, None], size=extent, mode="bilinear")[0, 0]
         top, left = max(y1, 0), max(x1, 0)
         bottom, right = max(min(y2 + 1, height), top), max(min(x2 + 1, width), left)
         yield patch[top - y1:bottom - y1, left - x1:right - x1], top, left
 
 
-def paste_masks(
-    masks: Tensor,  # `[N, S, S]`: probabilities
-    boxes: Tensor,  # `[N, 4]` in pixels of the image
-    size: tuple[int, int],  # height and width of the image
-) -> Tensor:  # `[N, 1, height, width]`
-    "Masks at full size, zero outside of their boxes; torchvision's `paste_masks_in_image`."
+def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:  # `[N, 1, height, width]`
+    "Probabilities `[N, S, S]`, full size, zero outside of their boxes; torchvision's `paste_masks_in_image`."
     out = masks.new_zeros(len(masks), 1, *size)
     for i, (patch, top, left) in enumerate(_patches(masks, boxes, size)):
         out[i, 0, top:top + patch.shape[0], left:left + patch.shape[1]] = patch
     return out
 
-# %% ../nbs/11_mask_head.ipynb #4d952771
-def _run_lengths(inside: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
-    "COCO's counts for an image that is `inside` (bool) from row `top` and column `left` on, and zero elsewhere."
+# %% ../nbs/11_mask_head.ipynb #8d0e3a83
+def _run_lengths(inside, top, left, height, width):
+    "COCO's counts for an image that is `inside` (bool array) from row `top` and column `left` on, and zero elsewhere."
     columns = np.zeros((inside.shape[1], inside.shape[0] + 2), dtype=bool)  # one a row, framed by zeros
     columns[:, 1:-1] = inside.T
     column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), inside.shape[0] + 1)
-    change = (left + column) * height + top + row
-    joined = change[1:] == change[:-1]  # off at the bottom edge, on at the top of the next column
-    keep = ~(np.append(joined, False) | np.insert(joined, 0, False)) & (change < height * width)
-    return np.diff(change[keep], prepend=0, append=height * width)
+    place, times = np.unique((left + column) * height + top + row, return_counts=True)
+    place = place[(times == 1) & (place < height * width)]  # twice: off at the bottom edge, on at the top of the next
+    return np.diff(place, prepend=0, append=height * width)
 
-# %% ../nbs/11_mask_head.ipynb #24f02269
+# %% ../nbs/11_mask_head.ipynb #bd2182b3
 def encode_masks(
     masks: Tensor,  # `[N, S, S]`: probabilities
     boxes: Tensor,  # `[N, 4]` in pixels of the image
@@ -144,9 +116,7 @@ def encode_masks(
     threshold: float = 0.5,  # a pixel belongs to the object above it
 ) -> list[dict]:  # COCO's compressed RLE, one a mask: `size` and `counts`
     "From small masks to RLE inside the boxes, on the CPU, without a full-size mask; equal to encoding `paste_masks`."
-    height, width = (int(side) for side in size)
-    rles = []
-    for patch, top, left in _patches(masks.detach().cpu(), boxes.detach().cpu(), (height, width)):
-        counts = _run_lengths((patch > threshold).numpy(), top, left, height, width)
-        rles.append(coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width))
-    return rles
+    height, width = map(int, size)
+    patches = _patches(masks.detach().cpu(), boxes.detach().cpu(), (height, width))  # one at a time
+    counts = [_run_lengths((patch > threshold).numpy(), top, left, height, width) for patch, top, left in patches]
+    return [coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width) for runs in counts]

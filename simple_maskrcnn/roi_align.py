@@ -13,19 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# %% ../nbs/09_roi_align.ipynb #f0d2982b
+# %% ../nbs/09_roi_align.ipynb #6bfcc35f
 def assign_levels(
     boxes: Tensor,  # `[K, 4]` in image pixels
     strides: tuple[int, ...],  # of the levels, fine to coarse: consecutive powers of two
 ) -> Tensor:  # int64 `[K]`: index into `strides`
     "The pyramid level that each box reads from (Lin et al., FPN, equation 1), clamped to the levels there are."
     width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
-    size = (width * height).clamp(min=0).sqrt()
-    finest, coarsest = math.log2(strides[0]), math.log2(strides[-1])
-    level = torch.floor(4 + torch.log2(size / 224) + 1e-6)  # torchvision's safeguard: 224 itself reads level 4
-    return (level.clamp(finest, coarsest) - finest).long()
+    level = torch.floor(4 + torch.log2((width * height).clamp(min=0).sqrt() / 224) + 1e-6)  # 1e-6: as torchvision
+    return (level - math.log2(strides[0])).clamp(0, len(strides) - 1).long()
 
-# %% ../nbs/09_roi_align.ipynb #67e74d80
+# %% ../nbs/09_roi_align.ipynb #0cca5de6
 def axis_samples(
     start: Tensor,  # `[K]`: where the boxes begin on this axis, in cells
     end: Tensor,  # `[K]`: where they end
@@ -34,57 +32,40 @@ def axis_samples(
     ratio: int,  # samples in a bin, on this axis
 ) -> tuple[Tensor, Tensor]:  # cell numbers, int64, and weights, float32: both `[K, bins, 2 * ratio]`
     "Along one axis: the cells that each bin reads and how much each of them weighs."
-    width = (end - start).clamp(min=1)[:, None, None] / bins  # of a bin; a box is at least one cell wide
-    first = start[:, None, None] + torch.arange(bins, device=start.device)[:, None] * width  # (K, bins, 1)
+    start, width, last = start[:, None, None], (end - start).clamp(min=1)[:, None, None] / bins, size[:, None, None] - 1
+    first = start + torch.arange(bins, device=start.device)[:, None] * width  # (K, bins, 1): where the bins begin
     place = first + (torch.arange(ratio, device=start.device) + 0.5) * width / ratio  # (K, bins, ratio)
-    size = size[:, None, None]
-    inside = (place >= -1) & (place <= size)
-    place = place.clamp(min=0).minimum(size - 1)
+    inside = (place >= -1) & (place <= last + 1)
+    place = place.clamp(min=0).minimum(last)
     low = place.floor()
-    high = (low + 1).minimum(size - 1)
-    part = place - low
-    index = torch.stack([low, high], -1).flatten(2).long()  # (K, bins, ratio, 2) → (K, bins, 2 * ratio)
-    weight = torch.stack([1 - part, part], -1) * (inside / ratio)[..., None]
-    return index, weight.flatten(2)
+    index = torch.stack([low, (low + 1).minimum(last)], -1)  # (K, bins, ratio, 2): the two cells around each sample
+    weight = torch.stack([1 - (place - low), place - low], -1) * (inside / ratio)[..., None]
+    return index.flatten(2).long(), weight.flatten(2)
 
-# %% ../nbs/09_roi_align.ipynb #b2297dab
-def feature_table(
-    features: list[Tensor],  # `[B, C, H_l, W_l]` for each level
-) -> Tensor:  # `[Σ B·H_l·W_l, C]`: level by level, image by image, row by row
-    "All cells of all levels and images as the rows of one table; float32 where half-precision gradients would pile up."
+# %% ../nbs/09_roi_align.ipynb #f8656242
+def feature_table(features: list[Tensor]) -> Tensor:  # `[B, C, H_l, W_l]` for each level → `[Σ B·H_l·W_l, C]`
+    "All cells, by level, image, row: one table; float32 where gradients in half precision would pile up."
     table = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in features])  # (B, C, H, W) → (B·H·W, C)
-    if table.requires_grad and table.device.type != "cuda":  # CUDA's backward sums in float32 by itself
-        table = table.to(torch.promote_types(table.dtype, torch.float32))
-    return table
+    widen = table.requires_grad and table.device.type != "cuda"  # CUDA's backward sums in float32 by itself
+    return table.to(torch.promote_types(table.dtype, torch.float32)) if widen else table
 
-# %% ../nbs/09_roi_align.ipynb #4cc11f25
-def weighted_rows(
-    table: Tensor,  # `[R, C]`
-    index: Tensor,  # int64 `[N, k]`: rows of the table
-    weight: Tensor,  # `[N, k]`, of the table's type
-) -> Tensor:  # `[N, C]`
-    "`out[n] = Σ_k weight[n, k] · table[index[n, k]]`."
-    if table.device.type == "mps":
-        return _weighted_rows_plain(table, index, weight)
-    return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
-
-
-def _weighted_rows_plain(table, index, weight, chunk=16384):
-    "The same with elementary operations only."
-    parts = zip(index.split(chunk), weight.split(chunk))
+# %% ../nbs/09_roi_align.ipynb #1688f72f
+def weighted_rows(table: Tensor, index: Tensor, weight: Tensor, chunk: int = 0) -> Tensor:  # `[N, C]`
+    "`out[n] = Σ_k weight[n, k] · table[index[n, k]]`; in plain operations with `chunk`, and always on MPS."
+    if not chunk and table.device.type != "mps":
+        return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
+    parts = zip(index.split(chunk or 16384), weight.split(chunk or 16384))
     return torch.cat([(table[i] * w[..., None]).sum(1) for i, w in parts]).to(table.dtype)
 
-# %% ../nbs/09_roi_align.ipynb #b66dd47d
+# %% ../nbs/09_roi_align.ipynb #5c4e2b22
 @lru_cache(maxsize=256)
-def _level_geometry(shapes, strides, batch, device) -> Tensor:  # int64 `[L, 4]`
-    "Stride, height, width and first table row of each level."
-    first = [0]
-    for height, width in shapes:
-        first.append(first[-1] + batch * height * width)
-    rows = [[stride, *shape, row] for stride, shape, row in zip(strides, shapes, first)]
-    return torch.tensor(rows, dtype=torch.long, device=device)
+def _level_geometry(shapes, strides, batch, device):
+    "Stride, height, width and first row in the table of each level: int64 `[L, 4]`."
+    rows = torch.tensor([[stride, *shape] for stride, shape in zip(strides, shapes)])
+    cells = batch * rows[:, 1] * rows[:, 2]
+    return torch.cat([rows, (cells.cumsum(0) - cells)[:, None]], 1).to(device)
 
-# %% ../nbs/09_roi_align.ipynb #8b90fbff
+
 def roi_align(
     features: list[Tensor],  # `[B, C, H_l, W_l]` for each level, channels-last for speed
     boxes: list[Tensor],  # one an image: `[K_i, 4]`, x1 y1 x2 y2 in image pixels
@@ -102,8 +83,7 @@ def roi_align(
         raise ValueError(f"sampling_ratio must be at least 1, not {sampling_ratio}: adaptive sampling is not supported")
     rois = torch.cat(boxes).detach().float().nan_to_num(0.0, 1e9, -1e9)  # geometry in float32; no index from a NaN
     image = torch.cat([torch.full((len(b),), i, device=rois.device) for i, b in enumerate(boxes)])
-    shapes = tuple((level.shape[2], level.shape[3]) for level in features)
-    geometry = _level_geometry(shapes, tuple(strides), batch, rois.device)
+    geometry = _level_geometry(tuple(level.shape[2:] for level in features), tuple(strides), batch, rois.device)
     stride, height, width, first = geometry[assign_levels(rois, strides)].unbind(1)
     x1, y1, x2, y2 = (rois / stride[:, None]).unbind(1)
     x_index, x_weight = axis_samples(x1, x2, width, output_size, sampling_ratio)  # (K, S, 2r)

@@ -15,16 +15,11 @@ from .boxes import clip_boxes, nms_per_image
 from .deltas import decode, encode
 from .matching import match, sample
 
-# %% ../nbs/08_rpn.ipynb #f3ad8bf8
+# %% ../nbs/08_rpn.ipynb #8dcb34d5
 class RPNHead(nn.Module):
     "For every anchor an objectness logit and four deltas, with the same weights on every level."
 
-    def __init__(
-        self,
-        channels: int,  # of the features
-        num_anchors: int,  # at each cell
-        depth: int = 1,  # number of 3 × 3 convolutions
-    ):
+    def __init__(self, channels: int, num_anchors: int, depth: int = 1):  # anchors at each cell; 3 × 3 convolutions
         super().__init__()
         self.conv = nn.Sequential(*(conv_block(channels, channels, 3, relu=True) for _ in range(depth)))
         self.cls_logits = nn.Conv2d(channels, num_anchors, 1)
@@ -34,10 +29,8 @@ class RPNHead(nn.Module):
                 nn.init.normal_(layer.weight, std=0.01)
                 nn.init.zeros_(layer.bias)
 
-    def forward(
-        self,
-        features: list[Tensor],  # one a level, `[B, C, H, W]`
-    ) -> tuple[list[Tensor], list[Tensor]]:  # one a level: logits `[B, H*W*A]` and deltas `[B, H*W*A, 4]`
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        "For each level, from its features `[B, C, H, W]`: logits `[B, H*W*A]` and deltas `[B, H*W*A, 4]`."
         logits, deltas = [], []
         for x in map(self.conv, features):
             logits.append(self.cls_logits(x).permute(0, 2, 3, 1).flatten(1))  # (B, A, H, W) → (B, H*W*A)
@@ -45,25 +38,18 @@ class RPNHead(nn.Module):
             deltas.append(delta.reshape(len(delta), -1, 4))  # → (B, H*W*A, 4)
         return logits, deltas
 
-# %% ../nbs/08_rpn.ipynb #d1204621
-def matched_boxes(
-    boxes: Tensor,  # objects of one image, `[G, 4]`; there may be none
-    matched: Tensor,  # `[N]`: the index of an object, or negative
-) -> Tensor:  # `[N, 4]`
-    "The box of the matched object; where there is none, a unit box that keeps later logarithms finite."
+# %% ../nbs/08_rpn.ipynb #e5d175fd
+def matched_boxes(boxes: Tensor, matched: Tensor) -> Tensor:  # (G, 4), there may be none; (N,) → (N, 4)
+    "The box of the matched object; where `matched` is negative, a unit box that keeps later logarithms finite."
     unit = torch.cat([boxes.new_zeros(1, 2), boxes.new_ones(1, 2)], 1)  # 0 0 1 1
     return torch.cat([unit, boxes])[(matched + 1).clamp(min=0)]
 
-# %% ../nbs/08_rpn.ipynb #8bb7d71a
+# %% ../nbs/08_rpn.ipynb #37715707
 def rpn_losses(
-    anchors: list[Tensor],  # one a level, `[N_l, 4]`, the same for every image
-    logits: list[Tensor],  # one a level, `[B, N_l]`
-    deltas: list[Tensor],  # one a level, `[B, N_l, 4]`
+    anchors: list[Tensor], logits: list[Tensor], deltas: list[Tensor],  # a level: `[N, 4]`, `[B, N]`, `[B, N, 4]`
     targets: list[dict],  # one an image; their `boxes` are used, `[G, 4]`
-    high: float = 0.7,  # IoU from which on an anchor is positive
-    low: float = 0.3,  # IoU below which it is negative
-    size: int = 256,  # anchors sampled in each image …
-    positive_fraction: float = 0.5,  # … and the largest share of positives among them
+    high: float = 0.7, low: float = 0.3,  # IoU from which an anchor is positive, and below which it is negative
+    size: int = 256, positive_fraction: float = 0.5,  # anchors sampled in each image, at most this share positive
 ) -> dict[str, Tensor]:
     "`loss_objectness` and `loss_rpn_box_reg` (Ren et al. 2015, equation 1), as torchvision weighs them."
     anchors, logits, deltas = torch.cat(anchors), torch.cat(logits, 1), torch.cat(deltas, 1)  # (N, 4) (B, N) (B, N, 4)
@@ -71,8 +57,7 @@ def rpn_losses(
     labels = torch.where(matched >= 0, 1, matched + 1)  # 1 object, 0 background, −1 ignored
     index, chosen = sample(labels, size, positive_fraction)  # (B, S), (B, S)
     label, matched = labels.gather(1, index), matched.gather(1, index)
-    logit = logits.gather(1, index).float()
-    delta = deltas.gather(1, index[..., None].expand(-1, -1, 4)).float()  # (B, S, 4)
+    logit, delta = logits.gather(1, index).float(), deltas.take_along_dim(index[..., None], 1).float()  # (B, S, 4)
     truth = torch.stack([matched_boxes(t["boxes"], m) for t, m in zip(targets, matched)])
     positive = (chosen & (label > 0))[..., None]
     wanted = encode(truth, anchors[index]).where(positive, 0)
@@ -81,24 +66,19 @@ def rpn_losses(
     count = chosen.sum().clamp(min=1)
     return {"loss_objectness": (objectness * chosen).sum() / count, "loss_rpn_box_reg": (box * positive).sum() / count}
 
-# %% ../nbs/08_rpn.ipynb #9f36fcba
+# %% ../nbs/08_rpn.ipynb #22576af6
 @torch.no_grad()
 def propose(
-    anchors: list[Tensor],  # one a level, `[N_l, 4]`, the same for every image
-    logits: list[Tensor],  # one a level, `[B, N_l]`
-    deltas: list[Tensor],  # one a level, `[B, N_l, 4]`
+    anchors: list[Tensor], logits: list[Tensor], deltas: list[Tensor],  # a level: `[N, 4]`, `[B, N]`, `[B, N, 4]`
     sizes: list[tuple[int, int]],  # height and width of each image, without its padding
-    pre_nms: int = 1000,  # boxes that go into NMS, from each level
-    post_nms: int = 1000,  # boxes that come out, from each image
-    nms_thresh: float = 0.7,
-    score_thresh: float = 0.0,  # least probability of an object
-    min_size: float = 1e-3,  # least width and height in pixels
+    pre_nms: int = 1000, post_nms: int = 1000,  # boxes: from each level into NMS, from each image out of it
+    nms_thresh: float = 0.7, score_thresh: float = 0.0, min_size: float = 1e-3,  # IoU, probability, pixels
 ) -> list[Tensor]:  # one an image, `[≤ post_nms, 4]` in float32, best first
     "The proposals of a batch; where a logit or a delta is not a number, there is none."
     picked = []
     for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas)):
         logit, best = logit.float().topk(min(pre_nms, logit.shape[1]), dim=1)  # (B, k)
-        delta = delta.gather(1, best[..., None].expand(-1, -1, 4))  # (B, k, 4)
+        delta = delta.take_along_dim(best[..., None], 1)  # (B, k, 4)
         picked.append((logit, delta, anchor[best], torch.full_like(best, level)))
     logit, delta, anchor, level = (torch.cat(part, 1) for part in zip(*picked))  # (B, K), (B, K, 4), (B, K, 4), (B, K)
     image = torch.arange(len(sizes), device=level.device)[:, None]  # (B, 1)
@@ -111,46 +91,34 @@ def propose(
     keeps = nms_per_image(boxes, scores.flatten(), groups, image, len(sizes), nms_thresh, post_nms)
     return [boxes[keep] for keep in keeps]
 
-# %% ../nbs/08_rpn.ipynb #5bee187d
+# %% ../nbs/08_rpn.ipynb #49b21f82
 class RegionProposalNetwork(nn.Module):
     "Scores and corrects all anchors and keeps those that may hold an object; arguments as torchvision names them."
 
     def __init__(
-        self,
-        anchor_generator: nn.Module,  # (image size, grids, device) → one `[N_l, 4]` a level
-        head: nn.Module,  # features → logits and deltas, see `RPNHead`
-        pre_nms_top_n_train: int = 2000,  # of each level
-        pre_nms_top_n_test: int = 1000,
-        post_nms_top_n_train: int = 2000,  # of each image
-        post_nms_top_n_test: int = 1000,
-        nms_thresh: float = 0.7,
-        fg_iou_thresh: float = 0.7,
-        bg_iou_thresh: float = 0.3,
-        batch_size_per_image: int = 256,  # anchors in the loss
-        positive_fraction: float = 0.5,
-        score_thresh: float = 0.0,
+        self, anchor_generator: nn.Module, head: nn.Module,
+        pre_nms_top_n_train: int = 2000, pre_nms_top_n_test: int = 1000,  # boxes of each level
+        post_nms_top_n_train: int = 2000, post_nms_top_n_test: int = 1000,  # boxes of each image
+        nms_thresh: float = 0.7, fg_iou_thresh: float = 0.7, bg_iou_thresh: float = 0.3,
+        batch_size_per_image: int = 256, positive_fraction: float = 0.5, score_thresh: float = 0.0,
     ):
         super().__init__()
         self.anchor_generator, self.head = anchor_generator, head
-        self.top_n = {True: (pre_nms_top_n_train, post_nms_top_n_train),  # training
-                      False: (pre_nms_top_n_test, post_nms_top_n_test)}
+        self.top_n = (pre_nms_top_n_test, post_nms_top_n_test), (pre_nms_top_n_train, post_nms_top_n_train)
         self.nms_thresh, self.score_thresh = nms_thresh, score_thresh
         self.fg_iou_thresh, self.bg_iou_thresh = fg_iou_thresh, bg_iou_thresh
         self.batch_size_per_image, self.positive_fraction = batch_size_per_image, positive_fraction
 
-    def predict(
-        self,
-        features: list[Tensor],  # one a level, `[B, C, H, W]`
-        image_size: tuple[int, int],  # of the padded batch
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:  # one a level: anchors, logits, deltas
+    def predict(self, features: list[Tensor], image_size: tuple[int, int]) -> tuple[list[Tensor], ...]:
+        "For each level its anchors, logits and deltas; `image_size` is that of the padded batch."
         logits, deltas = self.head(features)
         return self.anchor_generator(image_size, [f.shape[-2:] for f in features], features[0].device), logits, deltas
 
     def propose(self, anchors, logits, deltas, sizes, training: bool) -> list[Tensor]:
-        "Proposals `[≤ top n, 4]` of each image; see the function `propose`."
+        "The proposals of each image, as `propose` gives them; `training` chooses how many."
         return propose(anchors, logits, deltas, sizes, *self.top_n[training], self.nms_thresh, self.score_thresh)
 
     def losses(self, anchors, logits, deltas, targets) -> dict[str, Tensor]:
-        "`loss_objectness` and `loss_rpn_box_reg`; see the function `rpn_losses`."
-        return rpn_losses(anchors, logits, deltas, targets, self.fg_iou_thresh, self.bg_iou_thresh,
-                          self.batch_size_per_image, self.positive_fraction)
+        "The two losses, as `rpn_losses` gives them."
+        settings = self.fg_iou_thresh, self.bg_iou_thresh, self.batch_size_per_image, self.positive_fraction
+        return rpn_losses(anchors, logits, deltas, targets, *settings)

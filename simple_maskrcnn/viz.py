@@ -6,7 +6,7 @@
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'default_device', 'setup_notebook', 'instance_color', 'show_image', 'show_boxes',
            'panels', 'show_masks', 'show_target', 'show_detections', 'overlay', 'show_pipeline', 'describe', 'animate']
 
-# %% ../nbs/01_viz.ipynb #d84a7e61
+# %% ../nbs/01_viz.ipynb #6eb00787
 import os
 import random
 from io import BytesIO
@@ -19,9 +19,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.transforms.v2.functional import to_dtype
+from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 # %% ../nbs/01_viz.ipynb #9f28a783
@@ -31,7 +31,7 @@ def default_device() -> torch.device:  # CUDA if there is one, else Apple's MPS,
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
 
-# %% ../nbs/01_viz.ipynb #2805ed31
+# %% ../nbs/01_viz.ipynb #2dae1eee
 def setup_notebook(
     seed: int = 0,  # seeds Python, NumPy and PyTorch
 ) -> torch.device:  # the device that the notebook computes on
@@ -44,7 +44,7 @@ def setup_notebook(
     try:  # outside of Jupyter there is nothing to set
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80, "optimize": True})
     except (ImportError, AttributeError):
         pass
     return default_device()
@@ -96,7 +96,7 @@ def show_image(
         ax.set_title(title)
     return ax
 
-# %% ../nbs/01_viz.ipynb #535d48db
+# %% ../nbs/01_viz.ipynb #c14ffa66
 def _color(kind: str | None, i: int) -> tuple[float, float, float]:
     return instance_color(i) if kind is None else to_rgb(COLORS.get(kind, kind))
 
@@ -111,11 +111,15 @@ def show_boxes(
 ) -> Axes:
     "Draw boxes, with a text each if there are `labels`, on top of an image."
     ax = ax or plt.gca()
+    (left, right), (top, bottom) = sorted(ax.get_xlim()), sorted(ax.get_ylim())  # y counts downwards: the top is least
+    scale = min(ax.bbox.width / (right - left), ax.bbox.height / (bottom - top))  # screen dots for a pixel
+    line = 15 * ax.figure.dpi / 72 / scale  # the height of a text (15 points) in image pixels
     for i, (x1, y1, x2, y2) in enumerate(torch.as_tensor(boxes).detach().cpu().reshape(-1, 4).tolist()):
         color = _color(kind, i)
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, lw=width, ls=":" if dotted else "-"))
         if labels is not None and labels[i]:
-            ax.text(x1, y1, labels[i], color="white", fontsize=9, va="bottom", ha="left", clip_on=False,
+            y, va = (y1, "bottom") if y1 - line >= top else (max(y1, top), "top")  # no room above: inside
+            ax.text(max(x1, left), y, labels[i], color="white", fontsize=9, va=va, ha="left", clip_on=False,
                     bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5})
     return ax
 
@@ -153,7 +157,7 @@ def show_masks(
         ax.imshow(layer, extent=(0, mask.shape[1], mask.shape[0], 0))
     return ax
 
-# %% ../nbs/01_viz.ipynb #e7446e32
+# %% ../nbs/01_viz.ipynb #2c9a7c3e
 def _name(label: int, class_names: list[str] | None) -> str:
     return str(label) if class_names is None else class_names[label]
 
@@ -173,14 +177,14 @@ def show_target(
     "Draw what is annotated: boxes, masks and names, one colour an instance; crowds hatched in grey."
     n = len(target["boxes"])
     ax = show_image(image, _titled(title, n, "object"), ax)
-    crowd = target.get("iscrowd", torch.zeros(n)).bool().cpu()
-    if "masks" in target:
-        for i, mask in enumerate(target["masks"]):
-            show_masks(mask[None], "negative" if crowd[i] else instance_color(i), ax)
-    names = [_name(label, class_names) for label in target["labels"].tolist()] if "labels" in target else None
-    show_boxes(target["boxes"], labels=names, ax=ax)
-    for i in crowd.nonzero()[:, 0].tolist():
-        ax.patches[i].set(hatch="///", edgecolor=COLORS["negative"])
+    crowd = target.get("iscrowd", torch.zeros(n)).bool().tolist()
+    kinds = ["negative" if crowd[i] else instance_color(i) for i in range(n)]
+    names = [_name(k, class_names) for k in target["labels"].tolist()] if "labels" in target else [None] * n
+    for kind, mask in zip(kinds, target.get("masks", [])):
+        show_masks(mask[None], kind, ax)
+    for box, kind, name in zip(target["boxes"], kinds, names):
+        show_boxes(box, kind, [name], ax)
+        ax.patches[-1].set_hatch("///" if kind == "negative" else None)
     return ax
 
 
@@ -201,7 +205,7 @@ def show_detections(
     show_boxes(result["boxes"][keep], labels=[f"{_name(k, class_names)} {s:.2f}" for k, s in pairs], ax=ax)
     return ax
 
-# %% ../nbs/01_viz.ipynb #37093fab
+# %% ../nbs/01_viz.ipynb #c82e7d4d
 def overlay(
     image: Tensor,  # `[3, H, W]`, float in 0–1 or uint8
     result: dict,  # `boxes`, `labels` and, if there are any, `scores` and `masks`
@@ -222,13 +226,26 @@ def overlay(
     texts = [_name(k, class_names) for k in result["labels"].cpu()[keep].tolist()]
     if "scores" in result:
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, scores[keep].tolist())]
-    side = min(picture.shape[1:])
-    return draw_bounding_boxes(picture, result["boxes"].detach().cpu()[keep], texts, colors, width=max(1, side // 120),
-                               font=findfont("DejaVu Sans"), font_size=max(10, side // 18))
+    boxes = result["boxes"].detach().cpu()[keep]
+    picture = draw_bounding_boxes(picture, boxes, colors=colors, width=max(1, min(picture.shape[1:]) // 120))
+    return _write(picture, boxes, texts, colors)
 
-# %% ../nbs/01_viz.ipynb #e83581cc
+
+def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]) -> Tensor:
+    "White texts on their colours, above the boxes or, where there is no room, inside of them."
+    drawing = to_pil_image(picture)
+    pen = ImageDraw.Draw(drawing)
+    font = ImageFont.truetype(findfont("DejaVu Sans"), max(10, min(drawing.size) // 18))
+    for (x1, y1, _, _), text, color in zip(boxes.tolist(), texts, colors):
+        width, height = pen.textbbox((0, 0), text, font, "lt")[2:]
+        x, y = max(1, min(x1, drawing.width - width)), max(1, y1 - height if y1 > height else y1)
+        pen.rectangle((x - 1, y - 1, x + width + 1, y + height + 1), fill=color)
+        pen.text((x, y), text, "white", font, "lt")
+    return pil_to_tensor(drawing)
+
+# %% ../nbs/01_viz.ipynb #b78dd094
 STAGES = {  # a stage of the pipeline and the modules that belong to it, in reading order
-    "image": ("viz", "data", "augment"),
+    "image": ("viz", "shapes", "data", "augment"),
     "transform": ("model",),
     "backbone": ("backbone",),
     "proposals": ("boxes", "anchors", "deltas", "matching", "rpn"),
@@ -253,7 +270,7 @@ def show_pipeline(
         x, lit = 1.5 * i, current in modules
         ax.add_patch(FancyBboxPatch((x, 0), 1.1, 0.5, boxstyle="round,pad=0.09", lw=1.2, ec="#555555",
                                     fc=COLORS["ignored"] if lit else "#F1F1EC"))
-        ax.text(x + 0.55, 0.25, stage.strip(), ha="center", va="center", fontsize=9.5, color="black",
+        ax.text(x + 0.55, 0.25, stage.strip(), ha="center", va="center", fontsize=8.5, color="black",
                 weight="bold" if lit else "normal")
         below = [(shapes or {}).get(stage.strip(), "")] if shapes else modules
         for row, text in enumerate(below):
