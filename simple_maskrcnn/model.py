@@ -30,7 +30,7 @@ from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, ma
 from .roi_align import feature_table, roi_align
 from .rpn import RegionProposalNetwork, RPNHead, matched_boxes
 
-# %% ../nbs/12_model.ipynb #54683545
+# %% ../nbs/12_model.ipynb #5a4cb719
 class Transform(nn.Module):
     "Normalise and resize images and stack them on one canvas."
 
@@ -38,8 +38,7 @@ class Transform(nn.Module):
         self,
         min_size: int | list[int],  # of the shorter side; of a list, training draws one and evaluation takes the last
         max_size: int,  # … unless the longer side would exceed this
-        image_mean: list[float],  # per channel, for images in 0–1
-        image_std: list[float],
+        image_mean: list[float], image_std: list[float],  # per channel, for images in 0–1
     ):
         super().__init__()
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
@@ -55,7 +54,7 @@ class Transform(nn.Module):
         self,
         images: list[Tensor],  # of `[3, H, W]`, float in 0–1 or uint8
         targets: list[dict] | None = None,
-    ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and what is on it: sizes, targets
+    ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and sizes and targets on it
         sizes = [self.new_size(*image.shape[-2:]) for image in images]
         canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32 is the largest stride
         batch = torch.zeros(len(images), 3, *canvas, device=images[0].device).to(memory_format=torch.channels_last)
@@ -77,7 +76,7 @@ def _resize_target(target: dict, old: tuple[int, int], new: tuple[int, int]) -> 
     masks = F.interpolate(masks, new) if len(masks) else masks.new_zeros(0, 1, *new)  # the nearest pixel
     return {**target, "boxes": _resize_boxes(target["boxes"].float(), old, new), "masks": masks[:, 0]}
 
-# %% ../nbs/12_model.ipynb #fc77a88e
+# %% ../nbs/12_model.ipynb #dafeea3e
 def check_images(images: list[Tensor]) -> None:  # as given to the network
     "Raise an error that names the image in the batch if one is not `[3, H, W]`, or not finite."
     if isinstance(images, dict) or not len(images):
@@ -105,7 +104,7 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
         for field, shape in (("boxes", [len(boxes), 4]), ("labels", [len(boxes)]), ("masks", [len(boxes), *size])):
             value, where = target[field], f"targets[{i}][{field!r}]"
             if list(value.shape) != shape:
-                raise ValueError(f"{where} must have shape {shape}, got {list(value.shape)}; its image is {list(image.shape)}")
+                raise ValueError(f"{where} must have shape {shape}, as its image {list(image.shape)}, got {list(value.shape)}")
             if value.device != image.device:
                 raise ValueError(f"{where} is on {value.device}, its image on {image.device}; move both to one device")
         if not boxes.is_floating_point() or labels.dtype != torch.int64:
@@ -126,19 +125,15 @@ def _raise_first_fault(targets: list[dict], num_classes: int) -> None:
                 raise ValueError(f"targets[{i}]['labels'][{j}] = {label}: labels are 1…{num_classes - 1}, "
                                  "and 0 is the background")
 
-# %% ../nbs/12_model.ipynb #31072331
+# %% ../nbs/12_model.ipynb #52de8ccf
 class RoIHeads(nn.Module):
     "What happens to each proposal: class, finer box and mask."
 
     def __init__(
         self,
-        box_head: nn.Module,
-        box_predictor: nn.Module,
-        mask_head: nn.Module,
-        mask_predictor: nn.Module,
+        box_head: nn.Module, box_predictor: nn.Module, mask_head: nn.Module, mask_predictor: nn.Module,
         strides: list[int],  # of the levels that RoIs are read from
-        sampling: dict,  # keywords of `sample_proposals`
-        detection: dict,  # keywords of `box_detections`
+        sampling: dict, detection: dict,  # keywords of `sample_proposals`, and of `box_detections`
     ):
         super().__init__()
         self.box_head, self.box_predictor = box_head, box_predictor
@@ -173,7 +168,7 @@ class RoIHeads(nn.Module):
         masks = class_mask_logits(self.mask_predictor, self.mask_head(pool(boxes, 14)), labels).float().sigmoid()
         return [{**r, "masks": m} for r, m in zip(results, masks.split([len(b) for b in boxes]))]
 
-# %% ../nbs/12_model.ipynb #600a5bf7
+# %% ../nbs/12_model.ipynb #4a836fd4
 NORMS = {"batch": nn.BatchNorm2d, "frozen": FrozenBatchNorm2d}
 SAMPLING = {"box_fg_iou_thresh": "fg_iou", "box_bg_iou_thresh": "bg_iou",  # torchvision's names, and those of our functions
             "box_batch_size_per_image": "size", "box_positive_fraction": "positive_fraction"}
@@ -196,7 +191,7 @@ class Features(NamedTuple):
     targets: list[dict] | None  # on the canvas
 
 
-class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn", tags=["instance-segmentation"]):
+class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
     "Mask R-CNN (He et al., 2017) with a feature pyramid, with torchvision's interface."
 
     def __init__(
@@ -211,14 +206,10 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn", 
         class_names: list[str] | None = None,  # by label, "background" first; saved with the weights
         anchor_sizes: list[list[int]] | None = None,  # side lengths in pixels, a list for each level
         anchor_ratios: list[float] = (0.5, 1.0, 2.0),  # height / width
-        fpn_channels: int = 256,
-        box_channels: int = 1024,
-        mask_channels: int = 256,
-        min_size: int | list[int] = 800,  # see `Transform`, here and below
-        max_size: int = 1333,
-        image_mean: list[float] = (0.485, 0.456, 0.406),
-        image_std: list[float] = (0.229, 0.224, 0.225),
-        **options,  # torchvision's `rpn_…` (see `RegionProposalNetwork`) and `box_…` (`sample_proposals`, `box_detections`)
+        fpn_channels: int = 256, box_channels: int = 1024, mask_channels: int = 256,  # widths
+        min_size: int | list[int] = 800, max_size: int = 1333,  # see `Transform`
+        image_mean: list[float] = (0.485, 0.456, 0.406), image_std: list[float] = (0.229, 0.224, 0.225),
+        **options,  # torchvision's `rpn_…`, see `RegionProposalNetwork`, and `box_…`, see `sample_proposals` and `box_detections`
     ):
         super().__init__()
         if class_names is not None and len(class_names) != num_classes:
@@ -226,7 +217,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn", 
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {sorted(NORMS)}, got {norm!r}")
         if unknown := [k for k in options if k not in SAMPLING | DETECTION and not k.startswith("rpn_")]:
-            raise TypeError(f"unknown options {unknown}; there are {[*SAMPLING, *DETECTION]} and those that begin with rpn_")
+            raise TypeError(f"unknown options {unknown}; there are {[*SAMPLING, *DETECTION]} and rpn_…")
         self.num_classes, self.class_names, self.levels = num_classes, class_names, list(levels)
         head_norm = nn.BatchNorm2d if v2 else None
         anchors = AnchorGenerator(anchor_sizes or default_anchor_sizes(levels), anchor_ratios)
@@ -298,7 +289,7 @@ def _without_crowds(target: dict) -> dict:
         return target
     return {field: target[field][crowd == 0] for field in ("boxes", "labels", "masks")}
 
-# %% ../nbs/12_model.ipynb #f2fae232
+# %% ../nbs/12_model.ipynb #846ea2f8
 PUBLISHED = {  # torchvision's weights, and the arguments that fit them
     "coco": (tv.MaskRCNN_ResNet50_FPN_Weights.COCO_V1, {"norm": "frozen", "norm_eps": 0.0}),
     "coco_v2": (tv.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1, {"norm": "batch", "v2": True}),
@@ -309,8 +300,8 @@ def maskrcnn(
     num_classes: int = 91,  # with the background
     backbone: str = "resnet50",  # any ResNet of torchvision
     levels: list[int] = (2, 3, 4, 5),  # `(5,)` is the simplified network: one stride-32 map, nine anchors a cell
-    weights: str | Path | None = None,  # torchvision's "coco" or "coco_v2", downloaded, or the path of a file or saved folder
-    backbone_weights: str | Path | None = None,  # torchvision's "imagenet", downloaded, or the path of a ResNet's state dict
+    weights: str | Path | None = None,  # torchvision's "coco" or "coco_v2", or the path of a file or saved folder
+    backbone_weights: str | Path | None = None,  # torchvision's "imagenet", or the path of a ResNet's state dict
     trainable_layers: int | None = None,  # stages of the backbone that learn; None: 3 with pretrained weights, else 5
     **options,  # further arguments of `MaskRCNN`
 ) -> MaskRCNN:
@@ -354,7 +345,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} does not hold a state dict (names and tensors); its first keys are {list(state)[:3]}")
     return state
 
-# %% ../nbs/12_model.ipynb #c215d611
+# %% ../nbs/12_model.ipynb #2499e6b4
 RENAMED = [  # old names of torchvision, and today's
     (r"(inner|layer)_blocks\.(\d)\.(weight|bias)$", r"\1_blocks.\2.0.\3"),
     (r"rpn\.head\.conv\.(weight|bias)$", r"rpn.head.conv.0.0.\1"),
@@ -383,13 +374,11 @@ def load_weights(
     state = {_todays_name(name, model.levels if four else None): tensor for name, tensor in state.items()}
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
-        raise ValueError(f"{source}: none of its {len(state)} tensors fits this network; its first is {next(iter(state), None)!r}")
+        raise ValueError(f"{source}: none of its {len(state)} tensors fits this network; the first is {[*state, None][0]!r}")
     model.load_state_dict(fitting, strict=False)
-    rest = {"left as initialised": [n for n in own if n.startswith(part)], "not used": list(state)}
-    said = {}
-    for what, names in rest.items():
-        names = [n.rpartition(".")[0] for n in names if n not in fitting and not n.endswith("num_batches_tracked")]
-        said[what] = ", ".join(dict.fromkeys(names))
-    if any(said.values()):
-        text = "; ".join(f"{what}: {names or 'none'}" for what, names in said.items())
-        warnings.warn(f"{source}: {len(fitting)} tensors loaded; {text}", stacklevel=3)
+    fresh, unused = (
+        list(dict.fromkeys(n.rpartition(".")[0] for n in names if n not in fitting and "num_batches" not in n))
+        for names in ([n for n in own if n.startswith(part)], state))
+    if fresh or unused:
+        warnings.warn(f"{source}: {len(fitting)} tensors loaded; left as initialised: {', '.join(fresh) or 'none'}; "
+                      f"not used: {', '.join(unused) or 'none'}", stacklevel=3)

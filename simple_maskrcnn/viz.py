@@ -243,7 +243,7 @@ def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]
         pen.text((x, y), text, "white", font, "lt")
     return pil_to_tensor(drawing)
 
-# %% ../nbs/01_viz.ipynb #b78dd094
+# %% ../nbs/01_viz.ipynb #de8e9605
 STAGES = {  # a stage of the pipeline and the modules that belong to it, in reading order
     "image": ("viz", "shapes", "data", "augment"),
     "transform": ("model",),
@@ -272,7 +272,7 @@ def show_pipeline(
                                     fc=COLORS["ignored"] if lit else "#F1F1EC"))
         ax.text(x + 0.55, 0.25, stage.strip(), ha="center", va="center", fontsize=8.5, color="black",
                 weight="bold" if lit else "normal")
-        below = [(shapes or {}).get(stage.strip(), "")] if shapes else modules
+        below = [shapes.get(stage, shapes.get(stage.strip(), ""))] if shapes else modules
         for row, text in enumerate(below):
             ax.text(x + 0.55, -0.2 - 0.23 * row, text, ha="center", va="top", fontsize=8.5, family="monospace",
                     color="black" if text == current else "#777777", weight="bold" if text == current else "normal")

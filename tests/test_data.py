@@ -1,4 +1,4 @@
-"""What the notebook `02_data` cannot hold: workers, killed runs, large and broken files, every real annotation."""
+"""What `01b_shapes` and `02_data` cannot hold: workers, killed runs, large and broken files, every real annotation."""
 
 import gc
 import json
@@ -159,6 +159,7 @@ def test_many_bad_records_are_reported_briefly(shapes):
     assert data[0][1]["masks"].shape == (0, 64, 96)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised in `annToMask`
 @pytest.mark.parametrize("folder, images, file", [
     ("coco_mini", "train2017", "instances_train2017.json"), ("coco_mini", "val2017", "instances_val2017.json"),
     ("nuclei", "train", "instances_train.json"), ("nuclei", "val", "instances_val.json"),
