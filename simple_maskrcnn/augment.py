@@ -8,6 +8,7 @@ __all__ = ['STRETCH', 'to_tv_tensors', 'RandomShortestSize', 'ScaleJitter', 'tid
 
 # %% ../nbs/02b_augment.ipynb #52c76597
 import random
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -262,6 +263,11 @@ def _allow_open_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
 
 
+def _ignore_interrupts(worker: int):
+    "Ctrl-C reaches every process of a terminal; what to do about it is for the main one to decide."
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def make_loader(
     dataset: Dataset,  # gives (image, target); random numbers from PyTorch, `random` or `numpy.random`
     batch_size: int = 2,
@@ -270,11 +276,12 @@ def make_loader(
     num_workers: int = 0,  # processes that read images; 0: in this one
     drop_last: bool = False,  # leave out the images that do not fill a batch
     pin_memory: bool = False,  # faster copies to a CUDA device
+    batch_sampler: Sampler | None = None,  # other batches of (index, seed) than those of `AspectBatchSampler`
 ) -> DataLoader:  # of (list of images, list of targets)
     "A loader whose epochs can be repeated and resumed: `loader.batch_sampler.begin(epoch, batch)` before a pass."
-    sampler = AspectBatchSampler(image_sizes(dataset), batch_size, train, seed, drop_last)
+    sampler = batch_sampler or AspectBatchSampler(image_sizes(dataset), batch_size, train, seed, drop_last)
     if num_workers:
         _allow_open_files()
     return DataLoader(SeededDataset(dataset), batch_sampler=sampler, num_workers=num_workers, collate_fn=collate,
-                      pin_memory=pin_memory, persistent_workers=num_workers > 0,
+                      pin_memory=pin_memory, persistent_workers=num_workers > 0, worker_init_fn=_ignore_interrupts,
                       generator=torch.Generator().manual_seed(seed))  # else it draws from the global one

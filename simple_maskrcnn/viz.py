@@ -245,7 +245,7 @@ def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]
 
 # %% ../nbs/01_viz.ipynb #de8e9605
 STAGES = {  # a stage of the pipeline and the modules that belong to it, in reading order
-    "image": ("viz", "shapes", "data", "augment"),
+    "image": ("viz", "shapes", "data", "augment", "check"),
     "transform": ("model",),
     "backbone": ("backbone",),
     "proposals": ("boxes", "anchors", "deltas", "matching", "rpn"),
@@ -253,7 +253,7 @@ STAGES = {  # a stage of the pipeline and the modules that belong to it, in read
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "result": ("train", "evaluate"),
+    "result": ("optim", "checkpoint", "train", "evaluate", "predict"),
 }
 
 
