@@ -258,9 +258,10 @@ class CocoDataset(Dataset):
             raise FileNotFoundError(f"there is no image folder {self.image_dir}")
         content, self.class_names, self.label_of = load_coco(annotation_file)
         self.category_of = {label: category for category, label in self.label_of.items()}
-        images, annotations, problems = check_coco(content, self.label_of, image_dir)
-        if problems:
-            report = f"{sum(map(len, problems.values()))} bad records in {annotation_file}:\n{problem_report(problems)}"
+        images, annotations, self.problems = check_coco(content, self.label_of, image_dir)
+        if self.problems:
+            number = sum(map(len, self.problems.values()))
+            report = f"{number} bad records in {annotation_file}:\n{problem_report(self.problems)}"
             if not skip_bad:
                 raise ValueError(f"{report}\nCorrect the file, or leave these records out with skip_bad=True.")
             warnings.warn(f"left out {report}", stacklevel=2)
@@ -279,6 +280,7 @@ class CocoDataset(Dataset):
         rows = np.array([row_of[a["image_id"]] for a in annotations], np.int64)
         self.annotation_counts = np.bincount(rows, minlength=len(images))
         self._first = np.r_[0, self.annotation_counts.cumsum()]  # image i has the annotations first[i] … first[i+1]
+        self.annotation_ids = np.array([a["id"] for a in annotations], np.int64)
         self._labels = np.array([self.label_of[a["category_id"]] for a in annotations], np.int64)
         self._crowd = np.array([a.get("iscrowd", 0) for a in annotations], np.int64)
         self._areas = np.array([a.get("area", math.nan) for a in annotations], np.float32)
@@ -292,16 +294,23 @@ class CocoDataset(Dataset):
     def __len__(self):
         return len(self.image_ids)
 
+    def own(self, index: int) -> slice:
+        "Where an image's annotations lie in `annotation_ids` and the other arrays."
+        return slice(self._first[index], self._first[index + 1])
+
+    def rles(self, index: int) -> list[dict]:
+        "The masks of an image as compressed RLE."
+        pack = self._segmentations[self._offsets[index] : self._offsets[index + 1]]
+        return segmentation_rles(pickle.loads(pack), tuple(self.image_sizes[index].tolist()))
+
     def target(self, index: int) -> dict:
         "The target of an image, without reading the image."
         index = range(len(self))[index]
-        size = tuple(self.image_sizes[index].tolist())
-        own, pack = (slice(first[index], first[index + 1]) for first in (self._first, self._offsets))
-        rles = segmentation_rles(pickle.loads(self._segmentations[pack]), size)
+        own, rles, size = self.own(index), self.rles(index), tuple(self.image_sizes[index].tolist())
         boxes, labels, crowd, area = (torch.tensor(values[own]) for values in  # `tensor` copies: a changed target does
                                       (self._boxes, self._labels, self._crowd, self._areas))  # not change the dataset
         if area.isnan().any():  # the file does not say
-            area = torch.from_numpy(coco_mask.area(rles).astype(np.float32))
+            area = torch.tensor([coco_mask.area(rle) for rle in rles], dtype=torch.float32)  # a list: at most 255
         return {"boxes": boxes, "labels": labels, "masks": decode_masks(rles, size), "iscrowd": crowd, "area": area,
                 "image_id": int(self.image_ids[index])}
 

@@ -39,13 +39,17 @@ class Transform(nn.Module):
         min_size: int | list[int],  # of the shorter side; of a list, training draws one and evaluation takes the last
         max_size: int,  # … unless the longer side would exceed this
         image_mean: list[float], image_std: list[float],  # per channel, for images in 0–1
+        train_resize: bool = True,  # False: in training images keep their size, since they are crops at the right scale
     ):
         super().__init__()
+        self.train_resize = train_resize
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
         self.max_size, self.image_mean, self.image_std = max_size, list(image_mean), list(image_std)
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         "Height and width of an image on the canvas."
+        if self.training and not self.train_resize:
+            return height, width
         side = self.min_size[int(torch.randint(len(self.min_size), ())) if self.training else -1]
         scale = min(side / min(height, width), self.max_size / max(height, width))
         return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
@@ -207,7 +211,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         anchor_sizes: list[list[int]] | None = None,  # side lengths in pixels, a list for each level
         anchor_ratios: list[float] = (0.5, 1.0, 2.0),  # height / width
         fpn_channels: int = 256, box_channels: int = 1024, mask_channels: int = 256,  # widths
-        min_size: int | list[int] = 800, max_size: int = 1333,  # see `Transform`
+        min_size: int | list[int] = 800, max_size: int = 1333, train_resize: bool = True,  # see `Transform`
         image_mean: list[float] = (0.485, 0.456, 0.406), image_std: list[float] = (0.229, 0.224, 0.225),
         **options,  # torchvision's `rpn_…`, see `RegionProposalNetwork`, and `box_…`, see `sample_proposals` and `box_detections`
     ):
@@ -226,7 +230,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         mask_head = MaskHead(fpn_channels, mask_channels, head_norm)
         sampling, detection = ({names[k]: v for k, v in options.items() if k in names} for names in (SAMPLING, DETECTION))
 
-        self.transform = Transform(min_size, max_size, image_mean, image_std)
+        self.transform = Transform(min_size, max_size, image_mean, image_std, train_resize)
         self.backbone = Backbone(backbone, levels, fpn_channels, NORMS[norm], head_norm)
         self.rpn = RegionProposalNetwork(anchors, rpn_head, **{k[4:]: v for k, v in options.items() if k[:4] == "rpn_"})
         self.roi_heads = RoIHeads(box_head, BoxPredictor(box_channels, num_classes), mask_head,

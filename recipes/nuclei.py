@@ -1,0 +1,72 @@
+"""Cell nuclei (Data Science Bowl 2018, fluorescence) from scratch: train, evaluate, and draw a sheet of predictions.
+
+    python recipes/nuclei.py --data DIR [--out runs/nuclei] [--epochs 20]
+
+DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances_val.json. Why each number is what it is:
+
+- The pictures come from many microscopes. In those of 256×256 pixels a nucleus is 11 pixels wide, in others 20 to 60.
+  Evaluated with the shorter side at 512 pixels, half of all nuclei are 15 to 30 pixels wide.
+- Training sees windows of 256 pixels at about that scale, turned and mirrored, since a nucleus has no upper side;
+  a quarter of the pixels is a quarter of the work. `train_resize=False` leaves the windows as they are.
+- Anchors of 3 and 4 strides: 10 to 128 pixels. Level 5 of the usual pyramid would only see nuclei that are not there, so
+  the network ends at level 4, and is narrow: 96 channels where the published one has 256.
+- A picture may hold 375 nuclei: up to 400 detections, and more proposals than usual on each level.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from simple_maskrcnn.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data import CocoDataset
+from simple_maskrcnn.evaluate import evaluate, format_results
+from simple_maskrcnn.model import maskrcnn
+from simple_maskrcnn.train import fit
+
+NETWORK = {
+    "backbone": "resnet18",
+    "levels": (2, 3, 4),
+    "anchor_sizes": [[10, 14], [22, 30], [44, 60], [90, 128]],
+    "fpn_channels": 96,
+    "box_channels": 256,
+    "mask_channels": 64,
+    "min_size": 512,
+    "max_size": 1400,
+    "train_resize": False,
+    "image_mean": [0.1] * 3,
+    "image_std": [0.12] * 3,
+    "rpn_pre_nms_top_n_train": 500,
+    "rpn_post_nms_top_n_train": 500,
+    "rpn_pre_nms_top_n_test": 2000,
+    "rpn_post_nms_top_n_test": 1500,
+    "box_batch_size_per_image": 64,
+    "box_positive_fraction": 0.4,
+    "box_detections_per_img": 400,
+}
+
+
+def load(folder: Path, split: str, transforms) -> CocoDataset:
+    return CocoDataset(folder / split, folder / "annotations" / f"instances_{split}.json", transforms)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/nuclei"))
+    parser.add_argument("--epochs", type=int, default=18)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--eval-every", type=int, default=6)
+    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--workers", type=int, default=0)
+    args = parser.parse_args()
+    augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(400, 641, 16), max_size=4000, crop=256, color=0.5)
+    train, valid = load(args.data, "train", augment), load(args.data, "val", eval_transforms())
+    torch.manual_seed(0)
+    model = maskrcnn(len(train.class_names), **NETWORK)
+    fit(model, train, valid, epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, output_dir=args.out, optimizer="adamw",
+        eval_every=args.eval_every, max_detections=400, num_workers=args.workers, ema=0.99)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Training as processes live it: killed at any moment, interrupted, resumed, on two processes, with files damaged."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from simple_maskrcnn import train as training
+from simple_maskrcnn.augment import eval_transforms, train_transforms
+from simple_maskrcnn.checkpoint import load_checkpoint, read_metrics
+from simple_maskrcnn.data import ShapesDataset
+from simple_maskrcnn.model import MaskRCNN, maskrcnn
+from simple_maskrcnn.train import fit
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_channels": 32, "mask_channels": 16, "min_size": 64,
+        "max_size": 64, "anchor_sizes": [[16], [32], [48]], "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 50,
+        "box_batch_size_per_image": 16}
+
+# A child process trains; KILL says when it dies: "step 4" after that step, "replace 3" in the third move of a file into
+# place (in the middle of a save), "evaluate 2" in the second evaluation. "interrupt 4" is Ctrl-C, "terminate 4" SIGTERM.
+CHILD = f"""
+import json, os, signal, sys, torch
+import simple_maskrcnn.checkpoint as checkpoint
+import simple_maskrcnn.train as training
+from simple_maskrcnn.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data import ShapesDataset
+from simple_maskrcnn.model import maskrcnn
+
+torch.set_num_threads(1)
+out, options = sys.argv[1], json.loads(sys.argv[2])
+what, when = (os.environ.get("KILL") or "never 0").split()
+
+
+def counted(function, name, number):
+    calls = []
+
+    def call(*args, **kwargs):
+        calls.append(0)
+        if what == name and len(calls) == int(when):
+            if name == "interrupt":
+                os.kill(os.getpid(), signal.SIGINT)
+            elif name == "terminate":
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+
+    return call
+
+
+for name in ("step", "interrupt", "terminate"):
+    training.train_step = counted(training.train_step, name, when)
+training.evaluate = counted(training.evaluate, "evaluate", when)
+checkpoint.os.replace = counted(os.replace, "replace", when)
+
+torch.manual_seed(0)
+model = maskrcnn(5, **{TINY!r})
+train = ShapesDataset(10, 64, seed=1, transforms=train_transforms(flip=0.5, color=0.5))
+valid = ShapesDataset(6, 64, seed=2, transforms=eval_transforms())
+options = {{"epochs": 2, "batch_size": 2, "save_every": 2, "log_every": 1, "ema": 0.9}} | options
+training.fit(model, train, valid, output_dir=out, **options)
+"""
+
+
+def start(out: Path, options: dict | None = None, kill: str = "", launcher: tuple = ()) -> subprocess.CompletedProcess:
+    env = os.environ | {"PYTHONPATH": str(ROOT), "KILL": kill, "SIMPLE_MASKRCNN_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    script = out.parent / "child.py"
+    script.write_text(CHILD)
+    command = [sys.executable, *launcher, str(script), str(out), json.dumps(options or {})]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+
+
+def weights(out: Path) -> dict:
+    state = load_checkpoint(out)
+    return {f"{part}.{k}": v for part in ("model", "average") for k, v in state[part].items()}
+
+
+def assert_same_run(one: Path, other: Path):
+    """Bit by bit the same weights, and the same losses and AP in the same order."""
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    clock = ("images_per_s", "memory_mb")
+    a, b = ([{k: v for k, v in r.items() if k not in clock} for r in read_metrics(out / "metrics.jsonl")] for out in (one, other))
+    assert a == b and len(a) > 0
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    done = start(out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bits(whole, tmp_path):
+    out = tmp_path / "run"
+    # after a step that no checkpoint holds; while a checkpoint is moved into place; in an evaluation; while models are saved
+    for kill in ("step 4", "replace 4", "evaluate 1", "replace 12", "step 3"):
+        assert start(out, kill=kill).returncode == -signal.SIGKILL, kill
+    done = start(out)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step" in done.stdout
+    assert_same_run(whole, out)
+
+
+def test_interrupted_it_saves_and_says_how_to_go_on(whole, tmp_path):
+    out = tmp_path / "run"
+    done = start(out, kill="interrupt 3")
+    assert done.returncode in (130, -signal.SIGINT) and "Stopped after step 4 of 10, and saved" in done.stdout
+    assert load_checkpoint(out)["progress"]["step"] == 4  # the signal came after step 3; the next one is the first to know
+    done = start(out, kill="terminate 3")  # of the steps that are left
+    assert done.returncode == 128 + signal.SIGTERM and "Stopped after step 8" in done.stdout
+    assert start(out).returncode == 0
+    assert_same_run(whole, out)
+
+
+def test_worker_processes_and_a_finished_run_change_nothing(whole, tmp_path):
+    out = tmp_path / "run"
+    assert start(out, {"num_workers": 2}, kill="step 6").returncode == -signal.SIGKILL
+    assert start(out, {"num_workers": 2}).returncode == 0
+    assert_same_run(whole, out)
+    before = weights(out)
+    assert start(out).returncode == 0  # nothing is left to do
+    assert all(torch.equal(before[k], v) for k, v in weights(out).items())
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one bit", "empty"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, whole, tmp_path):
+    out = tmp_path / "run"
+    assert start(out, kill="step 6").returncode == -signal.SIGKILL
+    newest = out / "checkpoint.pt"
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 4
+    newest.write_bytes({"cut off": data[: len(data) // 2], "one bit": data, "empty": b""}[damage])
+    done = start(out)
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint.pt is damaged" in done.stderr
+    assert_same_run(whole, out)
+
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    """Two processes with two images each, and one process that adds up the gradients of two batches of two images."""
+    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2}
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    done = start(alone, options | {"accumulate": 2})
+    assert done.returncode == 0, done.stderr
+    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--multi_cpu", "--num_processes=2", "--num_machines=1",
+                "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0")
+    done = start(both, options, launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    a, b = (read_metrics(out / "metrics.jsonl") for out in (alone, both))
+    a, b = ([r for r in records if "loss" in r] for records in (a, b))
+    assert len(a) == len(b) == 6
+    for one, two in zip(a[:3], b[:3], strict=True):
+        for name in ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask", "grad_norm"):
+            assert one[name] == pytest.approx(two[name], rel=2e-3), (one["step"], name)
+    assert a[0]["loss"] == pytest.approx(b[0]["loss"], rel=1e-5)
+
+
+# What can be seen from inside one process.
+
+
+@pytest.fixture
+def tiny() -> MaskRCNN:
+    torch.manual_seed(0)
+    return maskrcnn(5, **TINY)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch):
+    monkeypatch.setenv("SIMPLE_MASKRCNN_DEVICE", "cpu")
+
+
+def shapes(n: int = 4, seed: int = 1) -> ShapesDataset:
+    return ShapesDataset(n, 64, seed=seed, transforms=train_transforms())
+
+
+def test_another_network_is_refused_with_the_difference(tiny, tmp_path):
+    fit(tiny, shapes(), epochs=1, output_dir=tmp_path)
+    for change, said in (({"fpn_channels": 24}, "model.fpn_channels: 16 in the checkpoint, 24 now"),
+                         ({"backbone": "resnet34"}, "model.backbone: 'resnet18' in the checkpoint, 'resnet34' now")):
+        with pytest.raises(ValueError, match=said):
+            fit(maskrcnn(5, **(TINY | change)), shapes(), epochs=2, output_dir=tmp_path)
+    fewer = shapes()
+    fewer.class_names = fewer.class_names[:4]
+    with pytest.raises(ValueError, match="model.num_classes: 5 in the checkpoint, 4 now"):
+        fit(maskrcnn(4, **TINY), fewer, epochs=2, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="seed: 0 in the checkpoint, 3 now"):
+        fit(maskrcnn(5, **TINY), shapes(), epochs=2, output_dir=tmp_path, seed=3)
+    assert fit(maskrcnn(5, **TINY), shapes(), epochs=2, output_dir=tmp_path)["step"] == 4  # more epochs are welcome
+
+
+def test_classes_that_do_not_fit_are_an_error(tiny, tmp_path):
+    with pytest.raises(ValueError, match="the network has 3 classes, the training images have 5"):
+        fit(maskrcnn(3, **TINY), shapes(), epochs=1, output_dir=tmp_path)
+    other = shapes()
+    other.class_names = ["background", "a", "b", "c", "d"]
+    with pytest.raises(ValueError, match="class names differ"):
+        fit(tiny, shapes(), other, epochs=1, output_dir=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(tiny, tmp_path, monkeypatch):
+    step = training.train_step
+
+    def poisoned(accelerator, model, *args):
+        if (tmp_path / "checkpoint.pt").exists():
+            torch.nn.init.constant_(model.roi_heads.mask_predictor.mask_fcn_logits.bias, float("inf"))
+        return step(accelerator, model, *args)
+
+    monkeypatch.setattr(training, "train_step", poisoned)
+    with pytest.raises(FloatingPointError, match=r"'loss_mask': (nan|inf).*ids \[[0-3], [0-3]\]"):
+        fit(tiny, shapes(), epochs=3, output_dir=tmp_path)
+    saved = load_checkpoint(tmp_path)
+    assert saved["progress"]["step"] == 2 and all(v.isfinite().all() for v in saved["model"].values())
+
+
+def test_all_checkpoints_damaged_is_an_error(tiny, tmp_path):
+    fit(tiny, shapes(), epochs=2, output_dir=tmp_path)
+    for name in ("checkpoint.pt", "checkpoint-previous.pt"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(ValueError, match="none of the checkpoints"):
+        fit(tiny, shapes(), epochs=2, output_dir=tmp_path)
+
+
+def test_tensorboard_gets_losses_and_ap(tiny, tmp_path):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    valid = ShapesDataset(3, 64, seed=2, transforms=eval_transforms())
+    result = fit(tiny, shapes(), valid, epochs=2, output_dir=tmp_path, log_every=1, trackers=["tensorboard"])
+    (events,) = tmp_path.glob("**/events.*")
+    log = event_accumulator.EventAccumulator(str(events))
+    log.Reload()
+    found = {tag: log.Scalars(tag) for tag in log.Tags()["scalars"]}
+    assert [e.step for e in found["loss"]] == [1, 2, 3, 4] and [e.step for e in found["segm/AP"]] == [2, 4]
+    assert found["valid/loss"][-1].value == pytest.approx(result["valid"]["valid"]["loss"], rel=1e-5)
+
+
+def test_what_a_run_leaves_behind(tiny, tmp_path):
+    valid = ShapesDataset(3, 64, seed=2, transforms=eval_transforms())
+    result = fit(tiny, shapes(), valid, epochs=1, output_dir=tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"checkpoint.pt", "checkpoint-previous.pt", "config.json", "metrics.jsonl", "losses.png", "best", "last"}
+    assert json.loads((tmp_path / "config.json").read_text())["arguments"]["epochs"] == 1
+    last = MaskRCNN.from_pretrained(tmp_path / "last")
+    assert last.class_names == ShapesDataset.class_names
+    assert all(torch.equal(v, last.state_dict()[k]) for k, v in tiny.state_dict().items())
+    assert result["valid"]["valid"]["loss"] > 0 and result["step"] == 2
+
+
+def test_mixed_precision_trains_and_leaves_the_network_as_it_was(tiny, tmp_path):
+    result = fit(tiny, shapes(2), epochs=1, output_dir=tmp_path, precision="bf16")
+    assert result["train"]["loss"] > 0 and not hasattr(tiny.forward, "__wrapped__")
+    with torch.no_grad(), warnings.catch_warnings():
+        assert tiny.eval()([torch.rand(3, 64, 64)])[0]["boxes"].dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in tiny.parameters())
