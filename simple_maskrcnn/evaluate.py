@@ -55,9 +55,14 @@ def match_detections(
             matched[d] = ON_CROWD
     return matched
 
-# %% ../nbs/14_evaluate.ipynb #2c0361ac
-def _encode(mask: Tensor) -> dict:  # bool `[H, W]`
+# %% ../nbs/14_evaluate.ipynb #4c2fe35c
+def _encode(mask: Tensor) -> dict:  # bool `[H, W]` → RLE
     return coco_mask.encode(np.asfortranarray(mask.cpu().numpy().astype(np.uint8)))
+
+
+def _xywh(boxes: Tensor) -> list[list[float]]:  # `[N, 4]`, x1 y1 x2 y2
+    boxes = boxes.detach().cpu().double().reshape(-1, 4)
+    return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
 
 
 def coco_objects(
@@ -67,10 +72,9 @@ def coco_objects(
     "A target as COCO writes it: boxes x y w h, masks as RLE."
     if missing := {"boxes", "labels", "masks"} - target.keys():
         raise ValueError(f"its target has no {sorted(missing)[0]!r}; it has {sorted(target)}")
-    boxes, masks = target["boxes"].detach().cpu().double().reshape(-1, 4), target["masks"].detach()
+    boxes, masks = _xywh(target["boxes"]), target["masks"].detach()
     if tuple(masks.shape) != (len(boxes), *size):
         raise ValueError(f"its target has {len(boxes)} boxes and masks {list(masks.shape)}, and the image is {list(size)}")
-    boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
     rles = [_encode(mask != 0) for mask in masks]
     crowd = target.get("iscrowd", torch.zeros(len(boxes))).tolist()
     areas = target["area"].tolist() if "area" in target else [float(coco_mask.area(rle)) for rle in rles]
@@ -83,14 +87,12 @@ def coco_detections(
     size: tuple[int, int],  # height and width of the image
 ) -> list[dict]:  # COCO's results, without the image's id, and with the label for a category
     "What a network found in one image, as COCO takes it; small masks become RLE inside of their boxes."
-    boxes, scores = (result[key].detach().cpu().double() for key in ("boxes", "scores"))
+    boxes, scores, masks = (result[key].detach() for key in ("boxes", "scores", "masks"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
-    masks = result["masks"].detach()
     rles = encode_masks(masks, boxes, size) if masks.ndim == 3 else [_encode(mask > 0.5) for mask in masks[:, 0]]
-    boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
     return [{"category_id": label, "bbox": box, "score": score, "segmentation": rle}
-            for label, box, score, rle in zip(result["labels"].tolist(), boxes, scores.tolist(), rles)]
+            for label, box, score, rle in zip(result["labels"].tolist(), _xywh(boxes), scores.tolist(), rles)]
 
 # %% ../nbs/14_evaluate.ipynb #0efbec95
 def _coco_classes(backend: str):
@@ -194,7 +196,7 @@ def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # as gi
         areas.append(voc_ap(ranked[ranked != ON_CROWD] >= 0, sum(objects)))
     return {"voc50": _mean(np.array(areas)), "jaccard50": object_jaccard(*counts)}
 
-# %% ../nbs/14_evaluate.ipynb #ed439057
+# %% ../nbs/14_evaluate.ipynb #688bad3f
 def coco_results(
     records: list[dict],  # one an image: `image_id`, `size`, `objects`, `detections`
     categories: dict[int, str],  # category id → name
@@ -220,9 +222,10 @@ def format_results(results: dict) -> str:
         return cell if isinstance(cell, str) else "–" if cell == -1 else f"{cell:.3f}"
 
     def row(name, cells, width=7):
-        return f"{name:<16}" + "".join(f"{text(cell):>{width}}" for cell in cells)
+        return f"{name:<{first}}" + "".join(f"{text(cell):>{width}}" for cell in cells)
 
     box, mask = (results["per_class"][kind] for kind in ("bbox", "segm"))
+    first = max(map(len, ["class", *box])) + 1
     lines = [row("", results["bbox"]), row("box", results["bbox"].values()), row("mask", results["segm"].values())]
     lines += ["", row("class", ["box AP", "box AP50", "mask AP", "mask AP50"], 11)]
     lines += [row(name, [*box[name].values(), *mask[name].values()], 11) for name in box]
