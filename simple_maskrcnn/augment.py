@@ -8,6 +8,7 @@ __all__ = ['STRETCH', 'to_tv_tensors', 'RandomShortestSize', 'ScaleJitter', 'tid
            'image_sizes', 'make_loader']
 
 # %% ../nbs/02b_augment.ipynb #52c76597
+import os
 import random
 import signal
 from collections.abc import Callable, Sequence
@@ -291,8 +292,10 @@ def _allow_open_files():
 
 
 def _ignore_interrupts(worker: int):
-    "Ctrl-C reaches every process of a terminal; what to do about it is for the main one to decide."
+    "Ctrl-C and a cluster's SIGTERM go to all processes of a group; what to do is for the main one to decide."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # a group of its own
 
 
 def make_loader(

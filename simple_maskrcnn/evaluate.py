@@ -235,13 +235,13 @@ def format_results(results: dict) -> str:
         lines += ["", ", ".join(f"{name} {value:.4f}" for name, value in results["loss"].items())]
     return "\n".join(lines)
 
-# %% ../nbs/14_evaluate.ipynb #448e9254
+# %% ../nbs/14_evaluate.ipynb #bd0ea2c7
 def draw_precision_recall(
     curves: dict[str, np.ndarray],  # "bbox" and "segm": precisions `[T, R, K]`, −1 for classes without objects
     names: list[str],  # of the K classes
 ) -> Figure:
     "Precision against recall at IoU 0.5 for each class and for the mean, and the mean over all ten thresholds."
-    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     FigureCanvasAgg(figure)
     recall = np.linspace(0, 1, 101)
     for ax, (kind, precision) in zip(figure.subplots(1, 2, sharey=True), curves.items()):
@@ -252,9 +252,9 @@ def draw_precision_recall(
         if len(there):
             half, all_ten = precision[0][:, there].mean(axis=1), precision[..., there].mean(axis=(0, 2))
             ax.plot(recall, half, "k", lw=2.5, label=f"mean {half.mean():.2f}")
-            ax.plot(recall, all_ten, "k:", lw=2.5, label=f"mean, IoU 0.50–0.95: {all_ten.mean():.2f}")
-            ax.legend(title="AP at IoU 0.5", fontsize=9, loc="lower left")
-        ax.set(xlabel="recall", xlim=(0, 1.01), ylim=(0, 1.02), title={"bbox": "boxes", "segm": "masks"}[kind])
+            ax.plot(recall, all_ten, "k:", lw=2.5, label=f"at IoU 0.50–0.95 {all_ten.mean():.2f}")
+            ax.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+        ax.set(xlabel="recall", xlim=(0, 1.01), ylim=(0, 1.02), title={"bbox": "boxes", "segm": "masks"}[kind] + " at IoU 0.5")
         ax.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("precision")
     return figure

@@ -41,7 +41,7 @@ def scaled_lr(optimizer: str, images: int) -> float:  # images: in each step, on
     lr, batch, power = REFERENCE[optimizer]
     return lr * (images / batch) ** power
 
-# %% ../nbs/12b_optim.ipynb #2814238a
+# %% ../nbs/12b_optim.ipynb #f73b5dec
 SCHEDULES = ("constant", "step", "multistep", "cosine")
 
 
@@ -56,6 +56,8 @@ def lr_factor(
     "The share of the full learning rate at one step: a linear warm-up, times the schedule."
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called {schedule!r}; choose one of {SCHEDULES}")
+    if "step" in schedule and not drops:
+        raise ValueError(f"schedule={schedule!r} needs to know when to fall: step_size, or milestones")
     ramp = min(1.0, (step + 1) / (warmup + 1))
     if schedule == "cosine":
         return ramp * (1 + math.cos(math.pi * step / steps)) / 2

@@ -59,7 +59,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    folder = write_shapes(tmp_path_factory.mktemp("shapes"), 0, 30, size=(64, 96), seed=1, empty=0.2, crowds=0.5)
+    folder = write_shapes(tmp_path_factory.mktemp("shapes"), 0, 30, size=(128, 192), seed=1, empty=0.2, crowds=0.5)
     return CocoDataset(folder / "val", folder / "annotations" / "instances_val.json")
 
 

@@ -21,7 +21,7 @@ from simple_maskrcnn.data import CocoDataset, write_shapes
 from simple_maskrcnn.evaluate import evaluate, format_results
 from simple_maskrcnn.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.train import fit
-from simple_maskrcnn.viz import default_device, panels, show_detections, show_target
+from simple_maskrcnn.viz import panels, show_detections, show_target
 
 NETWORK = {  # slim, and with anchors for pictures of 128 pixels: see 05_anchors and 12_model
     "backbone": "resnet18",
@@ -38,7 +38,6 @@ NETWORK = {  # slim, and with anchors for pictures of 128 pixels: see 05_anchors
     "rpn_post_nms_top_n_test": 200,
     "box_batch_size_per_image": 32,
     "box_positive_fraction": 0.5,
-    "box_detections_per_img": 30,
 }
 NEXT = """What to try next:
   your own pictures    simple-maskrcnn predict {out}/run/best PICTURES --output-dir {out}/mine   (it knows circles,
@@ -76,7 +75,7 @@ def main():
         write_shapes(folder, args.train, args.val, size=128)
     train = read(folder, "train", train_transforms(flip=0.5, vertical_flip=0.5, rotate90=True))
     valid = read(folder, "val", eval_transforms())
-    print(f"{len(train)} scenes to learn from and {len(valid)} others in {folder}, in COCO format; computing on {default_device()}")
+    print(f"{len(train)} scenes to learn from and {len(valid)} others, in COCO format, in {folder}")
     torch.manual_seed(0)
     model = maskrcnn(len(train.class_names), **NETWORK)
     fit(model, train, epochs=args.epochs, batch_size=8, lr=1e-3, ema=0.99, output_dir=args.out / "run")

@@ -1,0 +1,254 @@
+"""The command line as it is used: real processes, exit codes, one line for what is wrong."""
+
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import wraps
+from pathlib import Path
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+from typer.testing import CliRunner
+
+from simple_maskrcnn import augment, cli, data, evaluate, model, predict
+from simple_maskrcnn import train as training
+
+ROOT = Path(__file__).resolve().parent.parent
+NETWORK = ("--backbone resnet18 --levels 3,4 --anchor-sizes 16,32,64 --fpn-channels 16 --box-channels 16 --mask-channels 8 "
+           "--min-size 64 --max-size 64 --set rpn_post_nms_top_n_train=50 --set rpn_post_nms_top_n_test=50").split()
+
+
+def command(*words, cwd: Path, code: int = 0) -> str:
+    """Run a command line in a process of its own; return what it wrote to stdout and stderr."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SIMPLE_MASKRCNN_DEVICE": "cpu", "PYTHONUTF8": "1"}
+    done = subprocess.run([sys.executable, "-m", "simple_maskrcnn.cli", *map(str, words)], cwd=cwd, env=env,
+                          capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout + done.stderr
+
+
+def here(*words) -> tuple[int, str]:
+    """The same in this process, which has the libraries already: exit code and output."""
+    result = CliRunner().invoke(cli.app, list(map(str, words)))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch):
+    monkeypatch.setenv("SIMPLE_MASKRCNN_DEVICE", "cpu")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder in which `shapes` and `train` have run."""
+    folder = tmp_path_factory.mktemp("work")
+    command("shapes", "world", "--train", 8, "--val", 3, "--size", 64, cwd=folder)
+    said = command("train", "--data-dir", "world", *NETWORK, "--epochs", 1, "--batch-size", 4, "--jitter", "0.5,2,64",
+                   "--output-dir", "run", cwd=folder)
+    assert "2 steps" in said and "the network is in run" in said
+    return folder
+
+
+def test_train_writes_a_run(work):
+    files = {p.relative_to(work / "run").as_posix() for p in (work / "run").rglob("*") if p.is_file()}
+    assert {"metrics.jsonl", "losses.png", "checkpoint.pt", "last/model.safetensors", "last/config.json"} <= files
+    config = json.loads((work / "run/last/config.json").read_text())
+    assert config["class_names"] == data.CLASS_NAMES and config["anchor_sizes"] == [[16], [32], [64]]
+    assert config["levels"] == [3, 4] and config["rpn_post_nms_top_n_test"] == 50
+    assert config["train_resize"] is False  # the jitter has set the size
+
+
+def test_the_same_command_goes_on(work, tmp_path):
+    shutil.copytree(work / "run", tmp_path / "run")
+    words = ["train", "--data-dir", work / "world", *NETWORK, "--epochs", 1, "--batch-size", 4, "--jitter", "0.5,2,64"]
+    code, said = here(*words, "--output-dir", tmp_path / "run")
+    assert code == 0 and "going on after step 2" in said
+    code, said = here(*words, "--fpn-channels", 24, "--output-dir", tmp_path / "run")
+    assert code == 1 and "fpn_channels: 16 in the checkpoint, 24 now" in said
+
+
+def test_evaluate_prints_and_writes_the_figures_of_the_library(work):
+    place = ("--images", work / "world/val", "--annotations", work / "world/annotations/instances_val.json")
+    expected = evaluate.evaluate(predict.load_model(work / "run", "cpu"), data.CocoDataset(place[1], place[3]), progress=False)
+    for where in (("--data-dir", work / "world"), place):
+        code, said = here("evaluate", work / "run", *where, "--output-dir", work / "figures")
+        assert code == 0 and evaluate.format_results(expected) in said
+    assert json.loads((work / "figures/metrics.json").read_text())["segm"] == expected["segm"]
+
+
+def test_predict_writes_what_the_library_finds(work, tmp_path):
+    (tmp_path / "pictures/deeper").mkdir(parents=True)
+    for i, name in enumerate(("a.png", "deeper/a.png")):
+        shutil.copy(work / f"world/val/00000{i}.png", tmp_path / "pictures" / name)
+    shutil.copytree(work / "run/last", tmp_path / "network")  # the folder is all that is needed
+    said = command("predict", "network", "pictures", "--score-threshold", 0.05, "--masks", "--output-dir", "found", cwd=tmp_path)
+    assert "2 images" in said
+    network = predict.load_model(tmp_path / "network", "cpu")
+    again = predict.predict_files(network, tmp_path / "pictures", tmp_path / "again", score_threshold=0.05, progress=False)
+    assert (tmp_path / "found/predictions.json").read_bytes() == again["file"].read_bytes()
+    coco = COCO(tmp_path / "found/predictions.json")
+    assert len(coco.anns) == again["objects"] > 0
+    for kind in ("overlays", "masks"):
+        names = {p.relative_to(tmp_path / "found" / kind).as_posix() for p in (tmp_path / "found" / kind).rglob("*.png")}
+        assert names == {"a.png", "deeper/a.png"}
+
+
+def test_a_bad_file_is_skipped_and_the_exit_code_says_so(work, tmp_path):
+    shutil.copy(work / "world/val/000000.png", tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:300])
+    said = command("predict", work / "run", ".", "nowhere.png", "--no-overlays", cwd=tmp_path, code=1)
+    assert "1 images" in said and "2 could not be read" in said and "warning: skipped: " in said
+    content = json.loads((tmp_path / "predictions/predictions.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["good.png"]
+
+
+def test_check_finds_faults(work, tmp_path):
+    assert here("check", "--data-dir", work / "world")[0] == 0
+    shutil.copytree(work / "world", tmp_path / "world")
+    file = tmp_path / "world/annotations/instances_val.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["category_id"] = 77
+    file.write_text(json.dumps(content))
+    code, said = here("check", "--data-dir", tmp_path / "world")
+    assert code == 1 and "unknown category" in said and "77" in said and "instances_train.json" in said
+    code, said = here("train", "--data-dir", tmp_path / "world", *NETWORK, "--output-dir", tmp_path / "run")
+    assert code == 1 and "unknown category" in said and not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def places(work, tmp_path_factory):
+    """Names that the faulty command lines below use, as in `{world}`."""
+    folder = tmp_path_factory.mktemp("faults")
+    empty = data.write_shapes(folder / "empty", 0, 0, 64)
+    others = data.write_shapes(folder / "others", 1, 1, 64)
+    for split in ("train", "val"):
+        file = others / f"annotations/instances_{split}.json"
+        content = json.loads(file.read_text())
+        content["categories"][0]["name"] = "zebra"
+        file.write_text(json.dumps(content))
+    shutil.copytree(work / "run/last", folder / "damaged")
+    weights = folder / "damaged/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    return {"world": work / "world", "run": work / "run", "out": folder / "out", "gone": folder / "gone", "empty": empty,
+            "others": others, "damaged": folder / "damaged"}
+
+
+@pytest.mark.parametrize("line, part", [
+    ("check --data-dir {gone}", "instances_train2017.json"),
+    ("check", "no images to work on"),
+    ("check --data-dir {empty}", "has no images"),
+    ("check --images {gone} --annotations {world}/annotations/instances_val.json", "no image folder"),
+    ("check --images {world}/val", "belong together"),
+    ("check --dataset voc --data-dir {world}", "JPEGImages"),
+    ("train --output-dir {out}", "no images to work on"),
+    ("train --output-dir {out} --data-dir {empty}", "has no images"),
+    ("train --output-dir {out} --train-images {world}/val --train-annotations {gone}", "no annotation file"),
+    ("train --output-dir {out} --data-dir {world} --valid-images {world}/val", "belong together"),
+    ("train --output-dir {out} --data-dir {world} --backbone resnet19", "resnet19"),
+    ("train --output-dir {out} --data-dir {world} --weights {gone}", "no weights at"),
+    ("train --output-dir {out} --data-dir {world} --levels 7", "levels"),
+    ("train --output-dir {out} --data-dir {world} --levels 3;4", "'3;4' is not a list of numbers"),
+    ("train --output-dir {out} --data-dir {world} --set box_colour=1", "box_colour"),
+    ("train --output-dir {out} --data-dir {world} --set red", "name=value"),
+    ("train --output-dir {out} --data-dir {world} --flip 2", "flip=2"),
+    ("train --output-dir {out} --data-dir {world} --scales 64 --jitter 0.1,2,64", "give one of them"),
+    ("train --output-dir {out} --data-dir {world} --optimizer adam", "adam"),
+    ("train --output-dir {out} --data-dir {world} --schedule linear", "linear"),
+    ("train --output-dir {out} --data-dir {world} --precision fp8x", "fp8x"),
+    ("evaluate {gone} --data-dir {world}", "no network in"),
+    ("evaluate {damaged} --data-dir {world}", "cannot be read"),
+    ("evaluate {run} --data-dir {gone}", "instances_val2017.json"),
+    ("evaluate {run} --data-dir {world} --split test", "instances_test.json"),
+    ("evaluate {run} --data-dir {empty}", "has no images"),
+    ("evaluate {run} --data-dir {others}", "zebra"),
+    ("evaluate {run} --data-dir {world} --backend coco", "'coco'"),
+    ("predict {gone} {world}/val --output-dir {out}", "no network in"),
+    ("predict {damaged} {world}/val --output-dir {out}", "cannot be read"),
+    ("shapes {out} --size 3", "size"),
+])
+def test_bad_input_is_one_message_and_exit_code_1(line, part, places):
+    words = line.format(**places).split()
+    code, said = here(*words, *(NETWORK if words[0] == "train" and not {"--backbone", "--levels"} & set(words) else []))
+    assert code == 1
+    (message,) = [text for text in said.split("\n") if text.startswith("error: ")]
+    assert part in message, message
+
+
+@pytest.mark.parametrize("line", ["", "train --epoch 3", "train --epochs three", "predict", "predict run", "evaluate", "shapes",
+                                  "fly", "check --dataset kitti"])
+def test_a_wrong_command_line_is_exit_code_2(line):
+    code, said = here(*line.split())
+    assert code == 2 and "Usage" in said
+
+
+@pytest.mark.parametrize("name", ["", "shapes", "check", "train", "evaluate", "predict"])
+def test_help(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, said = here(*name.split(), "--help")
+    assert code == 0 and "Usage" in said
+    function = getattr(cli, name, None)
+    for parameter in inspect.signature(function).parameters.values() if function else ():
+        (hint,) = parameter.annotation.__metadata__
+        assert hint.help.split()[0] in said, parameter
+
+
+def test_help_does_not_load_the_libraries():
+    code = ("import sys\nsys.argv[1:] = ['train', '--help']\nfrom simple_maskrcnn.cli import main\n"
+            "try:\n    main()\nexcept SystemExit:\n    print([m for m in ('torch', 'numpy', 'matplotlib') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
+                          env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.stdout.endswith("[]\n"), done.stdout[-300:] + done.stderr
+
+
+def defaults(*functions) -> dict:
+    return {name: p.default for f in functions for name, p in inspect.signature(f).parameters.items()}
+
+
+def test_defaults_are_those_of_the_library():
+    library = {"train": defaults(model.MaskRCNN, model.maskrcnn, augment.train_transforms, training.fit),
+               "evaluate": defaults(evaluate.evaluate), "predict": defaults(predict.predict_files),
+               "shapes": {"train": 1000, "val": 100, "size": 128, "seed": 0}}
+    wrong = []
+    for name, there in library.items():
+        for option, default in defaults(getattr(cli, name)).items():
+            expected = there.get(option, default)
+            if option == "levels":
+                default = tuple(cli.numbers(default))
+            if default != expected and inspect.Parameter.empty not in (default, expected) and (default, expected) != (None, ()):
+                wrong.append((name, option, default, expected))
+    assert not wrong
+
+
+def test_no_argument_of_training_is_forgotten():
+    options = set(defaults(cli.train)) | {"train_resize", "num_classes", "class_names"}
+    wanted = set(defaults(augment.train_transforms, training.fit, model.maskrcnn))
+    assert wanted - options == {"model", "train", "valid", "accelerator", "extra", "min_area", "options"}
+
+
+def test_what_is_given_arrives(monkeypatch, work):
+    seen = {}
+
+    def record(function):  # in place of a function, with its signature
+        return wraps(function)(lambda *given, **options: seen.update({function.__name__: (given, options)}))
+
+    for module, name in ((training, "fit"), (augment, "train_transforms")):
+        monkeypatch.setattr(module, name, record(getattr(module, name)))
+    code, said = here("train", "--data-dir", work / "world", *NETWORK, "--milestones", "1,2.5", "--scales", "64,80", "--color",
+                      0.3, "--tracker", "tensorboard", "--tracker", "wandb", "--workers", 3, "--no-resume", "--ema", 0.9)
+    assert code == 0, said
+    assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
+                                           "max_size": 64, "color": 0.3}
+    (network, learn, valid), options = seen["fit"]
+    assert (len(learn), len(valid), network.transform.train_resize) == (8, 3, False)
+    expected = {"milestones": [1, 2.5], "trackers": ["tensorboard", "wandb"], "num_workers": 3, "resume": False, "ema": 0.9,
+                "epochs": 12, "seed": 0, "clip_norm": 5.0}
+    assert {name: options[name] for name in expected} == expected
+    torch.manual_seed(0)
+    again = model.maskrcnn(**network._hub_mixin_config)  # the first weights follow from the seed
+    assert all(value.equal(network.state_dict()[name]) for name, value in again.state_dict().items())
