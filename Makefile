@@ -11,7 +11,7 @@ DEVICE_FLAGS ?= gpu slow
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/installed ## install, write a small dataset, load a batch, draw it: runs/demo/
+demo: .venv/installed ## install, train on shapes, evaluate, predict: runs/demo/
 	$(PY) tools/demo.py
 
 test: .venv/installed-dev ## check and run every notebook, then run tests/

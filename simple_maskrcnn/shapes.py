@@ -131,7 +131,7 @@ def scene(size: tuple[int, int] = (240, 320)) -> tuple[Tensor, dict]:  # float32
     return to_dtype(image, torch.float32, scale=True), shapes_target(things, masks, image_id=0)
 
 # %% ../nbs/01b_shapes.ipynb #070bc158
-def _random_things(rng, size, max_objects, empty, crowds):
+def _random_things(rng, size, max_objects, empty, crowds, radius_parts):
     "The objects of one picture, the farthest first."
     (height, width), side, things, radius = size, min(size), [], None
     if rng.random() < empty:
@@ -146,7 +146,7 @@ def _random_things(rng, size, max_objects, empty, crowds):
             x, y = np.clip(rng.normal((x, y), radius), 0, (width, height))
         else:
             x, y = rng.uniform(0.05, 0.95) * width, rng.uniform(0.05, 0.95) * height
-        label, radius = int(rng.integers(1, 5)), np.exp(rng.uniform(np.log(side / 24), np.log(side / 4)))
+        label, radius = int(rng.integers(1, 5)), np.exp(rng.uniform(*np.log(side / np.array(radius_parts))))
         things.append((label, [outline(label, x, y, radius, rng.uniform(0, 6.3))], 0))
     return things
 
@@ -173,11 +173,12 @@ class ShapesDataset(Dataset):
         max_objects: int = 5,  # crowds not counted
         empty: float = 0.05,  # share of the images that show nothing
         crowds: float = 0.1,  # share of the others with a crowd
+        radius_parts: tuple[float, float] = (24, 4),  # radii: from a 24th of the shorter side to a quarter of it
         transforms=None,  # called with a tv_tensors.Image (uint8) and the target; what it returns is the item
     ):
         self.n, self.size = n, (size, size) if isinstance(size, int) else tuple(size)
         self.seed, self.max_objects, self.empty, self.crowds = seed, max_objects, empty, crowds
-        self.transforms = transforms
+        self.radius_parts, self.transforms = radius_parts, transforms
         if n < 0 or min(self.size) < 32 or seed < 0 or max_objects < 1:
             raise ValueError(f"n={n}, size={size}, seed={seed}, max_objects={max_objects}: n and seed start at 0, "
                              "size at 32, max_objects at 1")
@@ -193,7 +194,7 @@ class ShapesDataset(Dataset):
         "Image (uint8 [3, H, W]), target, and the objects behind it as (label, outlines, iscrowd)."
         index = range(self.n)[index]  # as in a list: −1 is the last, and beyond the end is an IndexError
         rng = np.random.default_rng([index, self.seed])
-        things = _random_things(rng, self.size, self.max_objects, self.empty, self.crowds)
+        things = _random_things(rng, self.size, self.max_objects, self.empty, self.crowds, self.radius_parts)
         things, masks = visible_parts(things, self.size)
         return paint(masks, self.size, rng), shapes_target(things, masks, index), things
 

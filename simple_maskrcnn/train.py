@@ -149,7 +149,7 @@ def stop_signals():
         for number, handler in old.items():
             signal.signal(number, handler)
 
-# %% ../nbs/13_train.ipynb #69752897
+# %% ../nbs/13_train.ipynb #f8b984ad
 def memory_mb(device: torch.device) -> int:
     "The most memory that was in use so far: of the GPU, or of the process; 0 where the system does not say."
     if device.type == "cuda":
@@ -171,7 +171,7 @@ def mean_record(window: list[dict]) -> dict:
 def plot_metrics(records: list[dict]):  # of `metrics.jsonl` → a matplotlib figure
     "The losses of training and validation, and AP, over the epochs."
     steps, rounds = ([r for r in records if key in r] for key in ("loss", "valid"))
-    fig = Figure(figsize=(9.5, 3.2), layout="constrained")
+    fig = Figure(figsize=(8.5, 2.7), layout="constrained")
     FigureCanvasAgg(fig)  # needs no window, in whichever thread
     left, right = fig.subplots(1, 2)
     left.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color=COLORS["negative"], lw=1, label="training")

@@ -9,8 +9,10 @@ import sys
 from functools import wraps
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
@@ -119,6 +121,41 @@ def test_check_finds_faults(work, tmp_path):
     assert code == 1 and "unknown category" in said and "77" in said and "instances_train.json" in said
     code, said = here("train", "--data-dir", tmp_path / "world", *NETWORK, "--output-dir", tmp_path / "run")
     assert code == 1 and "unknown category" in said and not (tmp_path / "run").exists()
+
+
+def test_bad_records_and_empty_images_are_left_out_when_asked(monkeypatch, work, tmp_path):
+    seen = []
+    monkeypatch.setattr(training, "fit", wraps(training.fit)(lambda network, learn, *_, **__: seen.append(len(learn))))
+    shutil.copytree(work / "world", tmp_path / "world")
+    file = tmp_path / "world/annotations/instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 2]
+    content["annotations"][0]["bbox"][2] = 0
+    file.write_text(json.dumps(content))
+    empty = 8 - len({a["image_id"] for a in content["annotations"][1:]})
+    words = ["train", "--data-dir", tmp_path / "world", *NETWORK]
+    code, said = here(*words)
+    assert code == 1 and "box without area" in said and not seen
+    code, said = here(*words, "--skip-bad")
+    assert code == 0 and "warning: left out 1 bad records" in said and seen == [8]
+    assert here(*words, "--skip-bad", "--drop-empty")[0] == 0 and seen == [8, 8 - empty]
+
+
+def test_pascal_voc(tmp_path):
+    voc = tmp_path / "VOC2012"
+    for name in ("JPEGImages", "SegmentationObject", "SegmentationClass", "ImageSets/Segmentation"):
+        (voc / name).mkdir(parents=True)
+    for split, name in (("train", "a"), ("val", "b")):
+        (voc / f"ImageSets/Segmentation/{split}.txt").write_text(f"{name}\n")
+        Image.new("RGB", (60, 40), "white").save(voc / f"JPEGImages/{name}.jpg")
+        for kind, values in (("SegmentationObject", (1, 2)), ("SegmentationClass", (3, 15))):  # a bird and a person
+            mask = np.zeros((40, 60), np.uint8)
+            mask[5:15, 5:15], mask[20:35, 30:50] = values
+            picture = Image.fromarray(mask)
+            picture.putpalette(list(range(256)) * 3)
+            picture.save(voc / kind / f"{name}.png")
+    code, said = here("check", "--dataset", "voc", "--data-dir", voc)
+    assert code == 0 and said.count("1 images, 2 objects") == 2 and "bird 1" in said and "person 1" in said
 
 
 @pytest.fixture(scope="module")

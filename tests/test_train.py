@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from simple_maskrcnn import train as training
 from simple_maskrcnn.augment import eval_transforms, train_transforms
 from simple_maskrcnn.checkpoint import load_checkpoint, read_metrics
 from simple_maskrcnn.data import ShapesDataset
+from simple_maskrcnn.evaluate import evaluate
 from simple_maskrcnn.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.train import fit
 
@@ -45,9 +45,9 @@ def counted(function, name, number):
         calls.append(0)
         if what == name and len(calls) == int(when):
             if name == "interrupt":
-                os.kill(os.getpid(), signal.SIGINT)
+                os.killpg(os.getpgrp(), signal.SIGINT)  # as a terminal does
             elif name == "terminate":
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.killpg(os.getpgrp(), signal.SIGTERM)  # as a cluster does
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **kwargs)
@@ -74,7 +74,7 @@ def start(out: Path, options: dict | None = None, kill: str = "", launcher: tupl
     script = out.parent / "child.py"
     script.write_text(CHILD)
     command = [sys.executable, *launcher, str(script), str(out), json.dumps(options or {})]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, start_new_session=True)
 
 
 def weights(out: Path) -> dict:
@@ -116,7 +116,7 @@ def test_interrupted_it_saves_and_says_how_to_go_on(whole, tmp_path):
     done = start(out, kill="interrupt 3")
     assert done.returncode in (130, -signal.SIGINT) and "Stopped after step 4 of 10, and saved" in done.stdout
     assert load_checkpoint(out)["progress"]["step"] == 4  # the signal came after step 3; the next one is the first to know
-    done = start(out, kill="terminate 3")  # of the steps that are left
+    done = start(out, {"num_workers": 2}, kill="terminate 3")  # of the steps that are left
     assert done.returncode == 128 + signal.SIGTERM and "Stopped after step 8" in done.stdout
     assert start(out).returncode == 0
     assert_same_run(whole, out)
@@ -162,6 +162,11 @@ def test_two_processes_learn_what_one_does(tmp_path):
         for name in ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask", "grad_norm"):
             assert one[name] == pytest.approx(two[name], rel=2e-3), (one["step"], name)
     assert a[0]["loss"] == pytest.approx(b[0]["loss"], rel=1e-5)
+    # the network that was evaluated on two processes is the one that was kept, with its batch norm's averages
+    kept = MaskRCNN.from_pretrained(both / "last")
+    found = evaluate(kept, ShapesDataset(6, 64, seed=2, transforms=eval_transforms()), batch_size=2, losses=True, progress=False)
+    (last,) = [r["valid"] for r in read_metrics(both / "metrics.jsonl") if r.get("epoch") == 2 and "valid" in r]
+    assert {k: v for k, v in last.items() if k != "loss"} == pytest.approx(found["loss"], rel=1e-4)
 
 
 # What can be seen from inside one process.
@@ -253,9 +258,30 @@ def test_what_a_run_leaves_behind(tiny, tmp_path):
     assert result["valid"]["valid"]["loss"] > 0 and result["step"] == 2
 
 
-def test_mixed_precision_trains_and_leaves_the_network_as_it_was(tiny, tmp_path):
-    result = fit(tiny, shapes(2), epochs=1, output_dir=tmp_path, precision="bf16")
-    assert result["train"]["loss"] > 0 and not hasattr(tiny.forward, "__wrapped__")
-    with torch.no_grad(), warnings.catch_warnings():
-        assert tiny.eval()([torch.rand(3, 64, 64)])[0]["boxes"].dtype == torch.float32
-    assert all(p.dtype == torch.float32 for p in tiny.parameters())
+def test_one_network_trained_again_and_again_has_the_precision_asked_for(tiny, tmp_path):
+    seen = []
+    tiny.backbone.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    for k, precision in enumerate(("bf16", "no", "bf16")):
+        fit(tiny, shapes(2), epochs=1, output_dir=tmp_path / str(k), precision=precision)
+    assert seen == [True, False, True]
+    assert not hasattr(tiny, "_original_forward") and all(p.dtype == torch.float32 for p in tiny.parameters())
+    fit(tiny, shapes(2), epochs=1, output_dir=tmp_path / "0", resume=False)  # anew, though there is a checkpoint
+    assert len(seen) == 4
+
+
+def test_every_step_is_in_the_log_however_short_the_epochs(tiny, tmp_path):
+    fit(tiny, shapes(), epochs=3, output_dir=tmp_path / "in-tens")
+    fit(maskrcnn(5, **TINY), shapes(), epochs=3, output_dir=tmp_path / "in-fours", log_every=4)
+    tens, fours = ([r["step"] for r in read_metrics(tmp_path / name / "metrics.jsonl")] for name in ("in-tens", "in-fours"))
+    assert tens == [6] and fours == [4, 6]
+    assert load_checkpoint(tmp_path / "in-fours")["progress"]["window"] == []
+
+
+def test_a_layer_unfrozen_between_two_calls_is_an_error(tiny, tmp_path):
+    for p in tiny.backbone.parameters():
+        p.requires_grad_(False)
+    fit(tiny, shapes(), epochs=1, output_dir=tmp_path, optimizer="sgd")
+    for p in tiny.backbone.parameters():
+        p.requires_grad_(True)
+    with pytest.raises(ValueError, match="doesn't match the size"):
+        fit(tiny, shapes(), epochs=2, output_dir=tmp_path, optimizer="sgd")
