@@ -51,7 +51,7 @@ def image_fault(path: Path, size: tuple[int, int]) -> tuple[str, str] | None:  #
     if (height, width) != size:
         return "image of another size than annotated", f"{width}×{height} when upright, not {size[1]}×{size[0]}"
 
-# %% ../nbs/02c_check.ipynb #59c24f1a
+# %% ../nbs/02c_check.ipynb #7ba133ae
 TINY = 9  # pixels: smaller objects are noted
 EMPTY, MISFIT, TWICE, SMALL = ("mask without a pixel", "box does not fit its mask", "object annotated twice",
                                f"object of fewer than {TINY} pixels")
@@ -67,7 +67,7 @@ def object_faults(
     "What is wrong with each object, or to be noted: a mask without pixels, a box of which less than half fits."
     misfit = (box_iou(boxes, around).diagonal() < 0.5) & ((boxes - around).abs().amax(1) > 2)
     taken = torch.cat([around[:, :2], around[:, 2:] + around[:, :2]], dim=1)  # for what corners are taken
-    corners = box_iou(boxes, taken.minimum(taken.new_tensor([*size[::-1], *size[::-1]]))).diagonal() > 0.8
+    corners = box_iou(boxes, taken.minimum(taken.new_tensor(size[::-1] * 2))).diagonal() > 0.8
     return [EMPTY if not area else CORNERS if bad and corner else MISFIT if bad else SMALL if area < TINY else None
             for area, bad, corner in zip(areas, misfit.tolist(), corners.tolist())]
 

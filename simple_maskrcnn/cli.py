@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-# %% ../nbs/19_cli.ipynb #f1f015c4
+# %% ../nbs/19_cli.ipynb #18b40984
 app = typer.Typer(name="simple-maskrcnn", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Mask R-CNN: train, evaluate and predict. The variable SIMPLE_MASKRCNN_DEVICE overrules the "
                        "choice of the device (cuda, mps or cpu).")
@@ -45,7 +45,8 @@ def command(function: Callable) -> Callable:
             try:
                 return function(*args, **options)
             except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
-                typer.echo(f"error: {error}", err=True)
+                text = str(error).replace("CocoDataset(…, skip_bad=True)", "--skip-bad").replace("skip_bad=True", "--skip-bad")
+                typer.echo(f"error: {text}", err=True)
                 raise typer.Exit(1) from error
 
     return app.command()(guarded)
@@ -75,7 +76,7 @@ def shapes(
     typer.echo(f"{train} images in {folder / 'train'}, {val} in {folder / 'val'}; to go on: "
                f"simple-maskrcnn train --data-dir {folder}")
 
-# %% ../nbs/19_cli.ipynb #5325587e
+# %% ../nbs/19_cli.ipynb #95de56c2
 class Layout(str, Enum):
     "Of the folder of a whole dataset."
 
@@ -88,7 +89,7 @@ _DataDir = Annotated[Path | None, data("folder of a whole dataset; or name image
 _Images = Annotated[Path | None, data("folder of images")]
 _Annotations = Annotated[Path | None, data("their annotation file, in COCO format")]
 _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, with a warning")]
-_Workers = Annotated[int | None, data("processes that read images", "--workers")]
+_Workers = Annotated[int | None, data("processes that read images; if not given, train takes up to 8 with a GPU", "--workers")]
 
 
 def locate(
@@ -102,6 +103,8 @@ def locate(
     if images or annotations:
         raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both")
     if data_dir and dataset is Layout.voc:
+        if not required and not (data_dir / f"ImageSets/Segmentation/{split}.txt").is_file():
+            return None
         from simple_maskrcnn.datasets import voc_to_coco
 
         return data_dir / "JPEGImages", voc_to_coco(data_dir, splits=(split,))[split]
@@ -144,7 +147,7 @@ def check(
             raise ValueError(f"{file} has no images that can be used")
     raise typer.Exit(int(bad))
 
-# %% ../nbs/19_cli.ipynb #32f0b1c7
+# %% ../nbs/19_cli.ipynb #e93e713e
 def arguments(given: dict, *functions: Callable) -> dict:
     "Those of the options that were given which these functions have a parameter for."
     known = {name for function in functions for name in inspect.signature(function).parameters}
@@ -165,11 +168,11 @@ def setting(text: str) -> tuple[str, object]:
     if not equals:
         raise ValueError(f"--set {text}: write it as name=value")
     try:
-        return name, json.loads(value)
+        return name, json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
     except ValueError:
         return name, value
 
-# %% ../nbs/19_cli.ipynb #1c0aeea4
+# %% ../nbs/19_cli.ipynb #714c39c7
 @command
 def train(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None,
@@ -179,14 +182,15 @@ def train(
     num_workers: _Workers = None,
     backbone: Annotated[str, network("a ResNet of torchvision: resnet18, resnet50 …")] = "resnet50",
     levels: Annotated[str, network("stages of the pyramid; 5 alone is the simplified, fast network")] = "2,3,4,5",
-    weights: Annotated[str | None, network("coco or coco_v2 (downloaded), a file, or a saved folder")] = None,
+    weights: Annotated[str | None, network("coco or coco_v2 (downloaded), a file, or the folder of a run")] = None,
     backbone_weights: Annotated[str | None, network("imagenet (downloaded), or a file")] = None,
     trainable_layers: Annotated[int | None, network("stages of the backbone that learn, from the last one on; if not "
                                                     "given, 3 with pretrained weights, else 5: all")] = None,
     min_size: Annotated[int, network("shorter side of an image in the network, in pixels")] = 800,
     max_size: Annotated[int, network("its longer side is at most this")] = 1333,
     anchor_sizes: Annotated[str | None, network("side lengths, one for each level and one for the pooled level above, "
-                                                "such as 16,32,64,128,256; or several: [8,12],[16,24],…")] = None,
+                                                "such as 16,32,64,128,256; several: '[8,12],[16,24],…'; for a single "
+                                                "level one list: '[128,256,512]'")] = None,
     fpn_channels: Annotated[int, network("width of the pyramid")] = 256,
     box_channels: Annotated[int, network("width of the box head")] = 1024,
     mask_channels: Annotated[int, network("width of the mask head")] = 256,
@@ -219,9 +223,10 @@ def train(
     eval_every: Annotated[int, training("epochs between two evaluations")] = 1,
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch")] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl")] = 10,
-    max_detections: Annotated[int, training("detections of an image that count for AP")] = 100,
+    max_detections: Annotated[int, training("detections of one class in an image that count for AP")] = 100,
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
-    resume: Annotated[bool, training("go on from the checkpoint in the output folder, if there is one")] = True,
+    resume: Annotated[bool, training("go on from the checkpoint in the output folder, if there is one; "
+                                       "--no-resume removes it, and best/ and last/")] = True,
 ):
     """Train a network on a dataset in COCO format, from scratch, from ImageNet's weights or from COCO's.
 
@@ -243,6 +248,8 @@ def train(
                          drop_empty=drop_empty)
     place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
     valid = open_dataset(place, skip_bad=skip_bad) if place else None
+    if valid is None:
+        warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names}
     torch.manual_seed(seed)
     model = maskrcnn(**arguments(given, maskrcnn, MaskRCNN) | dict(map(setting, set_ or [])))
@@ -250,7 +257,7 @@ def train(
     if os.environ.get("RANK", "0") == "0":  # not once for each process
         typer.echo(f"the network is in {output_dir}; to use it: simple-maskrcnn predict {output_dir} IMAGE_OR_FOLDER…")
 
-# %% ../nbs/19_cli.ipynb #5bb5068d
+# %% ../nbs/19_cli.ipynb #9fada80c
 _Model = Annotated[str, typer.Argument(help="folder of a run or of a saved network; or torchvision's coco or coco_v2")]
 
 
@@ -281,7 +288,7 @@ def predict(
     model: _Model,
     paths: Annotated[list[Path], typer.Argument(help="images, and folders of images with their subfolders")],
     output_dir: Annotated[Path, option("gets predictions.json, overlays/ and masks/")] = Path("predictions"),
-    score_threshold: Annotated[float, option("detections with a lower score are left out")] = 0.5,
+    score_threshold: Annotated[float, option("detections with a lower score are left out; there are none below 0.05")] = 0.5,
     overlays: Annotated[bool, option("write the images with masks, boxes and names drawn into them")] = True,
     masks: Annotated[bool, option("write label images: 16-bit PNG, the number of the object in each pixel")] = False,
 ):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['VOC_CLASSES', 'voc_objects', 'write_coco', 'voc_to_coco', 'file_objects', 'masks_to_coco']
 
-# %% ../nbs/17_own_data.ipynb #36ccd32f
+# %% ../nbs/17_own_data.ipynb #ebfad629
 import hashlib
 import json
 import os
@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm.auto import tqdm
+
+from .data import read_image
 
 # %% ../nbs/17_own_data.ipynb #359e3ecb
 VOC_CLASSES = ("aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
@@ -47,7 +49,7 @@ def voc_objects(
         found.append((objects == index, int(votes.argmax()) + 1))
     return found
 
-# %% ../nbs/17_own_data.ipynb #568032cf
+# %% ../nbs/17_own_data.ipynb #ef5490bb
 def write_coco(
     annotation_file: Path,
     image_dir: Path,
@@ -70,8 +72,7 @@ def write_coco(
         pass
     images, annotations = [], []
     for number, (name, paths) in enumerate(zip(tqdm(names, annotation_file.name, disable=not progress), sources), start=1):
-        with Image.open(image_dir / name) as image:
-            width, height = image.size
+        height, width = read_image(image_dir / name).shape[-2:]  # upright, as it will be read
         images.append({"id": number, "file_name": name, "height": height, "width": width})
         for mask, category in objects(paths):
             if mask.shape != (height, width):
@@ -84,8 +85,12 @@ def write_coco(
     content = {"info": {"made_from": digest}, "images": images, "annotations": annotations, "categories": categories}
     annotation_file.parent.mkdir(parents=True, exist_ok=True)
     draft = annotation_file.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(draft, annotation_file)
+    try:
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(draft, annotation_file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 # %% ../nbs/17_own_data.ipynb #b81c323f
 def voc_to_coco(

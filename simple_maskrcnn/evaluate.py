@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FALSE', 'ON_CROWD', 'match_detections', 'coco_objects', 'coco_detections', 'coco_eval', 'coco_figures', 'voc_ap',
            'object_jaccard', 'simple_figures', 'coco_results', 'format_results', 'draw_precision_recall',
-           'write_results', 'label_maps', 'evaluate']
+           'write_results', 'label_maps', 'evaluation_mode', 'evaluate']
 
 # %% ../nbs/14_evaluate.ipynb #489daefa
 import io
@@ -323,9 +323,9 @@ def _translate(things: list[dict], category_of: dict | None, whose: str) -> list
     things = [{**thing, "category_id": category_of[thing["category_id"]]} for thing in things]
     return [thing for thing in things if thing["category_id"] is not None]
 
-# %% ../nbs/14_evaluate.ipynb #d20491c5
+# %% ../nbs/14_evaluate.ipynb #f9147e44
 @contextmanager
-def _evaluation_mode(model: nn.Module):
+def evaluation_mode(model: nn.Module):
     "Inside, evaluation mode without gradients; afterwards each module is in the mode that it was in."
     modes = [(module, module.training) for module in model.modules()]
     try:
@@ -390,7 +390,7 @@ def _run(model, dataset, batches, numbers, maps, losses, num_workers, context, p
             records.append({"place": place, "image_id": image_id, "size": size, "objects": objects, "detections": found})
     return records, parts
 
-# %% ../nbs/14_evaluate.ipynb #4b5be358
+# %% ../nbs/14_evaluate.ipynb #0c0ecda4
 def _check(model, dataset, max_detections, losses):
     if not len(dataset):
         raise ValueError("the dataset has no images; there is nothing to evaluate")
@@ -420,7 +420,7 @@ def evaluate(
     progress: bool = True,
 ) -> dict:
     """COCO's twelve figures of boxes (`bbox`) and masks (`segm`), AP and AP50 of each class (`per_class`), the two
-    `simple_figures`, and the mean losses (`loss`). All images count. −1 stands where there is no object."""
+    `simple_figures`, and the mean losses (`loss`). Unreadable images are left out. −1 stands where there is no object."""
     model = accelerator.unwrap_model(model) if accelerator else model
     rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     context = accelerator.autocast if accelerator else nullcontext
@@ -429,11 +429,14 @@ def evaluate(
     maps = label_maps(model, dataset)
     batches = AspectBatchSampler(image_sizes(dataset), batch_size, shuffle=False).batches(0)
     numbers = range(rank, len(batches), processes)
-    with _evaluation_mode(model):
+    with evaluation_mode(model):
         records, parts = _run(model, dataset, batches, numbers, maps, losses, num_workers, context, progress and not rank)
     if accelerator:
         records, parts = gather_object(records), gather_object(parts)
     records.sort(key=lambda record: record["place"])
+    if not rank and len(records) < len(dataset):
+        warnings.warn(f"{len(dataset) - len(records)} of {len(dataset)} images are left out: they cannot be read, or their "
+                      "image_id is not the one that the dataset lists", stacklevel=2)
     if len({r["image_id"] for r in records if isinstance(r["image_id"], int)}) < len(records):  # not unique, or no numbers
         records = [{**record, "image_id": record["place"]} for record in records]
     used = {thing["category_id"] for record in records for side in ("objects", "detections") for thing in record[side]}

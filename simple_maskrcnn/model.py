@@ -335,8 +335,9 @@ def maskrcnn(
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` wrote."
-    file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
+    "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` or a training run wrote."
+    inside = [file for part in (".", "best", "last") if (file := Path(path, part, "model.safetensors")).is_file()]
+    file = inside[0] if inside else Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"no weights at {file}; give 'coco', 'coco_v2', or the path of a file or saved folder")
     try:

@@ -32,12 +32,14 @@ def make_optimizer(
               {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr, momentum) if name == "sgd" else torch.optim.AdamW(groups, lr)
 
-# %% ../nbs/12b_optim.ipynb #6b4db308
+# %% ../nbs/12b_optim.ipynb #5251c4cd
 REFERENCE = {"sgd": (0.02, 16, 1.0), "adamw": (8e-4, 16, 0.5)}  # a learning rate, its images a step, and the power
 
 
 def scaled_lr(optimizer: str, images: int) -> float:  # images: in each step, on all processes together
     "The default learning rate: of SGD in proportion to the images of a step, of AdamW to their square root."
+    if optimizer not in REFERENCE:
+        raise ValueError(f"no optimizer is called {optimizer!r}; choose one of {sorted(REFERENCE)}")
     lr, batch, power = REFERENCE[optimizer]
     return lr * (images / batch) ** power
 

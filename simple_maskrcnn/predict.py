@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CROWDED', 'SUFFIXES', 'load_model', 'detect', 'label_image', 'draw_result', 'find_images', 'output_names',
-           'coco_annotations', 'write_png', 'predict_files']
+           'coco_annotations', 'write_png', 'predict_files', 'draw_sheet']
 
-# %% ../nbs/14b_predict.ipynb #fc0b9356
+# %% ../nbs/14b_predict.ipynb #63b9c89b
 import json
 import os
 import warnings
@@ -16,15 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2.functional import to_dtype
 from torchvision.utils import draw_bounding_boxes
 from tqdm.auto import tqdm
 
 from .checkpoint import write_atomic
 from .data import read_image, rle_counts
-from .evaluate import _evaluation_mode
+from .evaluate import coco_objects, evaluation_mode
 from .mask_head import encode_masks
 from .model import PUBLISHED, MaskRCNN, maskrcnn, read_weights
 from .viz import default_device, instance_color, overlay
@@ -51,14 +55,14 @@ def load_model(
                          f"model.safetensors? {str(error)[:300]}") from error
     return model.to(device or default_device()).eval()
 
-# %% ../nbs/14b_predict.ipynb #f4f30f94
+# %% ../nbs/14b_predict.ipynb #42950fc5
 def detect(
     model: MaskRCNN,  # in any mode
     image: Tensor,  # `[3, H, W]`, uint8 or float in 0–1, on any device
     score_threshold: float = 0.5,  # detections with less are dropped; the network itself drops those below 0.05
 ) -> dict:  # `boxes` `[N, 4]`, `labels`, `scores` on the CPU, the best first, and `masks`: N compressed RLEs
     "What a network finds in one picture, with masks as run lengths."
-    with _evaluation_mode(model):
+    with evaluation_mode(model):
         (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False)
     result = {key: value[result["scores"] >= score_threshold].cpu() for key, value in result.items()}
     return result | {"masks": encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]))}
@@ -76,7 +80,7 @@ def label_image(
             flat[start:end] = number
     return np.ascontiguousarray(flat.reshape(size[1], size[0]).T)
 
-# %% ../nbs/14b_predict.ipynb #31a7f75f
+# %% ../nbs/14b_predict.ipynb #7a71368b
 CROWDED = 40  # objects in a picture; if there are more, their names would hide them
 
 
@@ -93,24 +97,24 @@ def draw_result(
     picture = picture.permute(2, 0, 1)
     if len(colors) > CROWDED:
         return draw_bounding_boxes(picture, result["boxes"], colors=colors)
-    return overlay(picture, {key: result[key] for key in ("boxes", "labels", "scores")}, class_names)
+    return overlay(picture, {key: result[key] for key in ("boxes", "labels", "scores") if key in result}, class_names)
 
-# %% ../nbs/14b_predict.ipynb #7b39167e
+# %% ../nbs/14b_predict.ipynb #b2c3dd59
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of the files that are taken from a folder
 
 
 def find_images(
     paths: str | Path | Iterable[str | Path],  # pictures and folders
-    leave_out: str | Path | None = None,  # a folder that is not searched, such as the one for the results
+    results: str | Path | None = None,  # the folder of the results: its overlays/ and masks/ are not searched
 ) -> tuple[list[Path], Path]:  # absolute paths, each once; the folder that all of them lie in
     "Named files as they are, and the images in folders and their subfolders, sorted by name."
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:
         raise ValueError("no paths: give at least one picture or folder")
     paths, files = [Path(os.path.abspath(path)) for path in paths], []
-    leave_out = leave_out and Path(os.path.abspath(leave_out))
+    apart = {Path(os.path.abspath(results), part) for part in ("overlays", "masks")} if results else set()
     for path in paths:
-        inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES and leave_out not in p.parents
+        inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES and apart.isdisjoint(p.parents)
                   and not any(part.startswith(".") for part in p.relative_to(path).parts) and p.is_file()]
         files += inside or [path]  # an empty folder stands for itself, and will be reported
     return list(dict.fromkeys(files)), Path(os.path.commonpath([p if p.is_dir() else p.parent for p in paths]))
@@ -139,7 +143,7 @@ def coco_annotations(
              "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}}
             for i, (box, label, score, rle) in enumerate(zip(*columns), start=first_id)]
 
-# %% ../nbs/14b_predict.ipynb #2d39e6f7
+# %% ../nbs/14b_predict.ipynb #13150d41
 def write_png(path: Path, pixels: np.ndarray) -> None:  # uint8 `[H, W, 3]` or uint16 `[H, W]`
     "Write a picture as PNG."
     write_atomic(path, lambda file: Image.fromarray(pixels).save(file, "PNG"))
@@ -157,29 +161,53 @@ def predict_files(
 ) -> dict:  # `images` and `objects`: how many; `failed`: path → why; `file`: predictions.json
     "Detect objects in pictures and write what was found; what cannot be read is skipped with a warning."
     output_dir = Path(output_dir)
-    files, root = find_images(paths, leave_out=output_dir)
+    files, root = find_images(paths, results=output_dir)
     class_names = model.class_names or [str(label) for label in range(model.num_classes)]
     content = {"info": {"image_dir": str(root), "score_threshold": score_threshold}, "images": [], "annotations": [],
                "categories": [{"id": i, "name": name} for i, name in enumerate(class_names) if i and name != "N/A"]}
     names, failed = [file.relative_to(root) for file in files], {}
-    for file, name, output in zip(tqdm(files, "predict", disable=not progress), names, output_names(names)):
-        try:
-            if file.is_dir():
-                raise ValueError(f"there is no image in the folder {file}; looked for {', '.join(SUFFIXES)}")
-            image = read_image(file)
-        except (OSError, ValueError) as error:
-            failed[str(file)] = str(error)
-            warnings.warn(f"skipped: {error}", stacklevel=2)
-            continue
-        result, (height, width) = detect(model, image, score_threshold), image.shape[-2:]
-        image_id = len(content["images"]) + 1
-        content["images"] += [{"id": image_id, "file_name": name.as_posix(), "height": height, "width": width}]
-        content["annotations"] += coco_annotations(result, image_id, len(content["annotations"]) + 1)
-        if overlays:
-            picture = draw_result(image, result, class_names).permute(1, 2, 0)
-            write_png(output_dir / "overlays" / output, picture.numpy())
-        if masks:
-            write_png(output_dir / "masks" / output, label_image(result["masks"], (height, width)))
     target = output_dir / "predictions.json"
-    write_atomic(target, lambda file: file.write(json.dumps(content).encode()))
+    try:
+        for file, name, output in zip(tqdm(files, "predict", disable=not progress), names, output_names(names)):
+            try:
+                if file.is_dir():
+                    raise ValueError(f"there is no image in the folder {file}; looked for {', '.join(SUFFIXES)}")
+                image = read_image(file)
+            except (OSError, ValueError) as error:
+                failed[str(file)] = str(error)
+                warnings.warn(f"skipped: {error}", stacklevel=2)
+                continue
+            result, (height, width) = detect(model, image, score_threshold), image.shape[-2:]
+            image_id = len(content["images"]) + 1
+            content["images"] += [{"id": image_id, "file_name": name.as_posix(), "height": height, "width": width}]
+            content["annotations"] += coco_annotations(result, image_id, len(content["annotations"]) + 1)
+            if overlays:
+                picture = draw_result(image, result, class_names).permute(1, 2, 0)
+                write_png(output_dir / "overlays" / output, picture.numpy())
+            if masks:
+                write_png(output_dir / "masks" / output, label_image(result["masks"], (height, width)))
+    finally:  # interrupted, too: what was found so far
+        write_atomic(target, lambda file: file.write(json.dumps(content).encode()))
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "failed": failed, "file": target}
+
+# %% ../nbs/14b_predict.ipynb #ed7b8497
+def draw_sheet(
+    model: MaskRCNN,
+    dataset: Dataset,  # gives (image, target)
+    path: str | Path,  # of the PNG
+    n: int = 6,  # pictures: the first ones of the dataset
+    score_threshold: float = 0.5,  # detections with less are not drawn
+) -> None:
+    "Pictures of a dataset, with what is annotated above and what the network finds below."
+    names = model.class_names or ["background", *map(str, range(1, model.num_classes))]
+    figure = Figure(figsize=(2.6 * n, 5.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
+        image, target = dataset[i]
+        truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
+        found = detect(model, image, score_threshold)
+        for ax, result, what in zip(axes, (truth, found), ("annotated", "found")):
+            ax.imshow(draw_result(to_dtype(image, torch.uint8, scale=True), result, names).permute(1, 2, 0))
+            ax.set_title(f"{len(result['boxes'])} {what}")
+            ax.set_axis_off()
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))

@@ -50,7 +50,7 @@ def to_device(images: list[Tensor], targets: list[dict], device: torch.device) -
 
     return [move(image) for image in images], [{name: move(x) for name, x in target.items()} for target in targets]
 
-# %% ../nbs/13_train.ipynb #c7825c36
+# %% ../nbs/13_train.ipynb #d0492cd7
 def best_precision(device: torch.device) -> str:  # "bf16", "fp16" or "no", which is float32
     "bfloat16 where the hardware computes with it, float16 on older CUDA GPUs, float32 elsewhere."
     if device.type == "cuda":
@@ -67,6 +67,8 @@ def make_accelerator(
 ) -> Accelerator:
     "Accelerate's handle on device, processes and precision, on the device that `default_device` chooses."
     device = default_device()
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # which Accelerate takes for a single process
     AcceleratorState._reset_state()  # of an earlier run in this process, perhaps with another precision
     return Accelerator(mixed_precision=precision or best_precision(device), gradient_accumulation_steps=accumulate,
                        cpu=device.type == "cpu", log_with=list(trackers) or None, project_dir=str(output_dir))
@@ -312,7 +314,7 @@ def unwrap(accelerator: Accelerator, model: nn.Module) -> None:
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     model.__dict__.pop("_is_accelerate_prepared", None)
 
-# %% ../nbs/13_train.ipynb #eb0f66ad
+# %% ../nbs/13_train.ipynb #e470b8e7
 def fit(
     model: MaskRCNN,
     train: Dataset,  # gives (image, target), augmented
@@ -387,7 +389,10 @@ def fit(
     accelerator.wait_for_everyone()
     resumed = run.restore()
     if resumed:
-        say(f"{folder} has a checkpoint: going on after step {run.step}")
+        say(f"{folder} has a checkpoint: " + (
+            f"going on after step {run.step}" if run.epoch < epochs else
+            f"all {run.epoch} epochs are done after step {run.step}. More epochs go on; another output_dir, or resume=False, "
+            "begins anew"))
     if len(found := set(gather_object([run.step]))) > 1:
         raise ValueError(f"the processes found checkpoints of different steps, {sorted(found)}: output_dir must be a folder that "
                          "all machines share")

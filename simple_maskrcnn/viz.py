@@ -28,7 +28,10 @@ from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 def default_device() -> torch.device:  # CUDA if there is one, else Apple's MPS, else the CPU
     "The device to compute on; the environment variable `SIMPLE_MASKRCNN_DEVICE` overrules the choice."
     if name := os.environ.get("SIMPLE_MASKRCNN_DEVICE"):
-        return torch.device(name)
+        try:
+            return torch.device(name)
+        except RuntimeError as error:
+            raise ValueError(f"SIMPLE_MASKRCNN_DEVICE={name}: {str(error)[:100]}") from error
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
 
 # %% ../nbs/01_viz.ipynb #2dae1eee

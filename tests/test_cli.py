@@ -70,7 +70,7 @@ def test_the_same_command_goes_on(work, tmp_path):
     shutil.copytree(work / "run", tmp_path / "run")
     words = ["train", "--data-dir", work / "world", *NETWORK, "--epochs", 1, "--batch-size", 4, "--jitter", "0.5,2,64"]
     code, said = here(*words, "--output-dir", tmp_path / "run")
-    assert code == 0 and "going on after step 2" in said
+    assert code == 0 and "all 1 epochs are done after step 2" in said
     code, said = here(*words, "--fpn-channels", 24, "--output-dir", tmp_path / "run")
     assert code == 1 and "fpn_channels: 16 in the checkpoint, 24 now" in said
 

@@ -239,3 +239,31 @@ def test_peak_memory_of_a_hundred_masks_in_a_large_picture():
     assert process.returncode == 0, err[-3000:]
     print(out.strip(), "MB")
     assert float(out) < 600
+
+
+EVALUATION = MEMORY[: MEMORY.index("    torch.manual_seed(0)")] + """
+    from simple_maskrcnn.evaluate import evaluate
+    from simple_maskrcnn.model import maskrcnn
+
+    torch.manual_seed(0)
+    model = maskrcnn(2, box_score_thresh=0.0)  # a ResNet-50, at its usual input size
+    target = {"boxes": torch.tensor([[100.0, 100, 900, 700]]), "labels": torch.ones(1, dtype=torch.int64),
+              "masks": torch.zeros(1, 2000, 3000, dtype=torch.uint8)}
+    target["masks"][0, 100:700, 100:900] = 1
+    dataset = [(torch.rand(3, 2000, 3000), target)]
+    model.eval()([torch.rand(3, 64, 64)])  # everything is loaded
+    before = megabytes("VmRSS")
+    found = evaluate(model, dataset, output_dir=FOLDER, progress=False)
+    print(megabytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says how much memory a process used")
+def test_peak_memory_of_a_whole_evaluation(tmp_path):
+    "From a picture of 3000×2000 pixels to a hundred detections on disk, above the network and the picture."
+    process = start(EVALUATION.replace("FOLDER", repr(str(tmp_path))))
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    assert len(json.loads((tmp_path / "results_segm.json").read_text())) == 100
+    print(out.strip(), "MB")
+    assert float(out) < 600

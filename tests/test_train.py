@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import Subset
 
 from simple_maskrcnn import train as training
 from simple_maskrcnn.augment import eval_transforms, train_transforms
 from simple_maskrcnn.checkpoint import load_checkpoint, read_metrics
-from simple_maskrcnn.data import ShapesDataset
+from simple_maskrcnn.data import CocoDataset, ShapesDataset
 from simple_maskrcnn.evaluate import evaluate
 from simple_maskrcnn.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.train import fit
 
 ROOT = Path(__file__).resolve().parent.parent
+PHOTOS = ROOT.parent / "shared/data/coco_mini"
 TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_channels": 32, "mask_channels": 16, "min_size": 64,
         "max_size": 64, "anchor_sizes": [[16], [32], [48]], "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 50,
         "box_batch_size_per_image": 16}
@@ -169,6 +171,36 @@ def test_two_processes_learn_what_one_does(tmp_path):
     assert {k: v for k, v in last.items() if k != "loss"} == pytest.approx(found["loss"], rel=1e-4)
 
 
+NOTEBOOK = f"""
+from accelerate import notebook_launcher
+
+def work(out):
+    import torch
+    from simple_maskrcnn.data import ShapesDataset
+    from simple_maskrcnn.model import maskrcnn
+    from simple_maskrcnn.train import fit
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    fit(maskrcnn(5, **{TINY!r}), ShapesDataset(8, 64, seed=1), epochs=1, output_dir=out)
+
+if __name__ == "__main__":
+    import sys
+    notebook_launcher(work, (sys.argv[1],), num_processes=2, use_port="0")
+"""
+
+
+def test_a_notebook_launches_two_processes(tmp_path):
+    script = tmp_path / "notebook.py"
+    script.write_text(NOTEBOOK)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "SIMPLE_MASKRCNN_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(tmp_path / "run")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "2 × 2 processes" in done.stdout
+    assert load_checkpoint(tmp_path / "run")["progress"]["step"] == 2
+
+
 # What can be seen from inside one process.
 
 
@@ -285,3 +317,14 @@ def test_a_layer_unfrozen_between_two_calls_is_an_error(tiny, tmp_path):
         p.requires_grad_(True)
     with pytest.raises(ValueError, match="doesn't match the size"):
         fit(tiny, shapes(), epochs=2, output_dir=tmp_path, optimizer="sgd")
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="needs the photographs in ../shared/data/coco_mini")
+def test_real_photographs_train_and_evaluate(tmp_path):
+    train, valid = (CocoDataset(PHOTOS / f"{split}2017", PHOTOS / f"annotations/instances_{split}2017.json", transforms)
+                    for split, transforms in (("train", train_transforms()), ("val", eval_transforms())))
+    model = maskrcnn(len(train.class_names), **(TINY | {"min_size": 128, "max_size": 200}))
+    result = fit(model, Subset(train, range(12)), Subset(valid, range(6)), epochs=1, batch_size=4, output_dir=tmp_path)
+    assert result["step"] == 3 and 0 < result["train"]["loss"] < 100
+    assert -1 <= result["valid"]["segm"]["AP"] < 0.1  # from scratch, after three steps
+    assert MaskRCNN.from_pretrained(tmp_path / "last").class_names[1] == "person"
