@@ -80,7 +80,7 @@ def label_image(
             flat[start:end] = number
     return np.ascontiguousarray(flat.reshape(size[1], size[0]).T)
 
-# %% ../nbs/14b_predict.ipynb #7a71368b
+# %% ../nbs/14b_predict.ipynb #bfe94438
 CROWDED = 40  # objects in a picture; if there are more, their names would hide them
 
 
@@ -95,7 +95,7 @@ def draw_result(
     inside, palette = torch.from_numpy(numbers > 0), torch.tensor([(0, 0, 0), *colors], dtype=torch.uint8)
     picture[inside] = picture[inside] // 2 + palette[numbers[numbers > 0].astype(int)] // 2
     picture = picture.permute(2, 0, 1)
-    if len(colors) > CROWDED:
+    if len(colors) > (CROWDED if len(class_names) > 2 else 8):  # with a single class, a name says nothing new
         return draw_bounding_boxes(picture, result["boxes"], colors=colors)
     return overlay(picture, {key: result[key] for key in ("boxes", "labels", "scores") if key in result}, class_names)
 
