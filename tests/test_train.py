@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,39 @@ def test_two_processes_learn_what_one_does(tmp_path):
     found = evaluate(kept, ShapesDataset(6, 64, seed=2, transforms=eval_transforms()), batch_size=2, losses=True, progress=False)
     (last,) = [r["valid"] for r in read_metrics(both / "metrics.jsonl") if r.get("epoch") == 2 and "valid" in r]
     assert {k: v for k, v in last.items() if k != "loss"} == pytest.approx(found["loss"], rel=1e-4)
+
+
+NOTEBOOK = f"""
+from accelerate import notebook_launcher
+
+def work(out):
+    import torch
+    from simple_maskrcnn.data import ShapesDataset
+    from simple_maskrcnn.model import maskrcnn
+    from simple_maskrcnn.train import fit
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    fit(maskrcnn(5, **{TINY!r}), ShapesDataset(8, 64, seed=1), epochs=1, output_dir=out)
+
+if __name__ == "__main__":
+    import sys
+    notebook_launcher(work, (sys.argv[1],), num_processes=2, use_port=sys.argv[2])
+"""
+
+
+def test_a_notebook_launches_two_processes(tmp_path):
+    script = tmp_path / "notebook.py"
+    script.write_text(NOTEBOOK)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "SIMPLE_MASKRCNN_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, str(script), str(tmp_path / "run"), port]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "2 × 2 processes" in done.stdout
+    assert load_checkpoint(tmp_path / "run")["progress"]["step"] == 2
 
 
 # What can be seen from inside one process.
