@@ -1,6 +1,7 @@
 """Cell nuclei (Data Science Bowl 2018, fluorescence) from scratch: train, evaluate, and draw a sheet of predictions.
 
-    python recipes/nuclei.py --data DIR [--out runs/nuclei] [--epochs 20]
+    python recipes/nuclei.py --data DIR                                                # on two CPU cores
+    python recipes/nuclei.py --data DIR --epochs 150 --batch-size 16 --lr 0.002        # on a GPU
 
 DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances_val.json. Why each number is what it is:
 
@@ -21,12 +22,13 @@ from pathlib import Path
 
 import torch
 
+from simple_maskrcnn.ap import format_results
 from simple_maskrcnn.augment import eval_transforms, train_transforms
 from simple_maskrcnn.data import CocoDataset
-from simple_maskrcnn.evaluate import evaluate, format_results
+from simple_maskrcnn.evaluate import evaluate
 from simple_maskrcnn.model import maskrcnn
 from simple_maskrcnn.predict import draw_sheet
-from simple_maskrcnn.train import fit
+from simple_maskrcnn.train import fit, make_accelerator, start_processes
 
 NETWORK = {
     "backbone": "resnet18",
@@ -59,23 +61,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with train/, val/ and annotations/")
     parser.add_argument("--out", type=Path, default=Path("runs/nuclei"), help="where to write (default: runs/nuclei)")
-    parser.add_argument("--epochs", type=int, default=18, help="passes over the pictures (default: 18; with a GPU: 150)")
-    parser.add_argument("--batch-size", type=int, default=4, help="windows a step (default: 4; with a GPU: 16)")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the pictures (default: 20; with a GPU: 150)")
+    parser.add_argument("--batch-size", type=int, default=4, help="windows a step, of all processes (default: 4; with a GPU: 16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of AdamW (default: 0.001)")
-    parser.add_argument("--eval-every", type=int, default=1000, help="epochs (default: only after the last)")
     args = parser.parse_args()
+    start_processes()
     start = time.perf_counter()
     augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(400, 641, 16), max_size=4000, crop=256,
                                color=0.5, min_area=10)
     train, valid = load(args.data, "train", augment), load(args.data, "val", eval_transforms())
     torch.manual_seed(0)
     model = maskrcnn(len(train.class_names), **NETWORK)
-    fit(model, train, valid, epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, output_dir=args.out, optimizer="adamw",
-        ema=0.99, eval_every=args.eval_every, save_every=100, max_detections=400)
+    accelerator = make_accelerator(output_dir=args.out)
+    fit(model, train, epochs=args.epochs, batch_size=args.batch_size // accelerator.num_processes, lr=args.lr,
+        output_dir=args.out, optimizer="adamw", ema=0.99, save_every=100, accelerator=accelerator)
     trained = time.perf_counter() - start
-    print(format_results(evaluate(model, valid, max_detections=400, output_dir=args.out)))
-    draw_sheet(model, valid, args.out / "predictions.png")
-    print(f"{trained / 60:.1f} minutes of training with one evaluation; a sheet of predictions: {args.out / 'predictions.png'}")
+    results = evaluate(model, valid, max_detections=400, output_dir=args.out, accelerator=accelerator)
+    if accelerator.is_main_process:
+        draw_sheet(model, valid, args.out / "predictions.png")
+        print(f"{format_results(results)}\n{trained / 60:.1f} minutes of training, with the evaluation "
+              f"{(time.perf_counter() - start) / 60:.1f}; a sheet of predictions: {args.out / 'predictions.png'}")
+    accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -309,9 +309,10 @@ def make_loader(
     batch_sampler: Sampler | None = None,  # other batches of (index, seed) than those of `AspectBatchSampler`
 ) -> DataLoader:  # of (list of images, list of targets)
     "A loader whose epochs can be repeated and resumed: `loader.batch_sampler.begin(epoch, batch)` before a pass."
-    sampler = batch_sampler or AspectBatchSampler(image_sizes(dataset), batch_size, train, seed, drop_last)
+    if batch_sampler is None:
+        batch_sampler = AspectBatchSampler(image_sizes(dataset), batch_size, train, seed, drop_last)
     if num_workers:
         _allow_open_files()
-    return DataLoader(SeededDataset(dataset), batch_sampler=sampler, num_workers=num_workers, collate_fn=collate,
+    return DataLoader(SeededDataset(dataset), batch_sampler=batch_sampler, num_workers=num_workers, collate_fn=collate,
                       pin_memory=pin_memory, persistent_workers=num_workers > 0, worker_init_fn=_ignore_interrupts,
                       generator=torch.Generator().manual_seed(seed))  # else it draws from the global one

@@ -275,7 +275,8 @@ def evaluate(
 ):
     "Measure box and mask AP on annotated images, by COCO's rules."
     given = locals()
-    from simple_maskrcnn.evaluate import evaluate, format_results
+    from simple_maskrcnn.ap import format_results
+    from simple_maskrcnn.evaluate import evaluate
     from simple_maskrcnn.predict import load_model
 
     place = locate(split, dataset, data_dir, images, annotations)

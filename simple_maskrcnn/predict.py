@@ -26,9 +26,10 @@ from torchvision.transforms.v2.functional import to_dtype
 from torchvision.utils import draw_bounding_boxes
 from tqdm.auto import tqdm
 
+from .ap import coco_objects
 from .checkpoint import write_atomic
 from .data import read_image, rle_counts
-from .evaluate import coco_objects, evaluation_mode
+from .evaluate import evaluation_mode
 from .mask_head import encode_masks
 from .model import PUBLISHED, MaskRCNN, maskrcnn, read_weights
 from .viz import default_device, instance_color, overlay
@@ -199,7 +200,7 @@ def draw_sheet(
     score_threshold: float = 0.5,  # detections with less are not drawn
 ) -> None:
     "Pictures of a dataset, with what is annotated above and what the network finds below."
-    names = model.class_names or ["background", *map(str, range(1, model.num_classes))]
+    n, names = min(n, len(dataset)), model.class_names or ["background", *map(str, range(1, model.num_classes))]
     figure = Figure(figsize=(2.6 * n, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['to_device', 'best_precision', 'make_accelerator', 'StepSampler', 'seed_all', 'train_step', 'stop_signals',
-           'memory_mb', 'mean_record', 'plot_metrics', 'LivePlot', 'class_names_of', 'check_classes', 'check_images',
-           'Run', 'begin_anew', 'say_goodbye', 'unwrap', 'fit']
+           'memory_mb', 'mean_record', 'plot_metrics', 'LivePlot', 'class_names_of', 'check_classes', 'check_data',
+           'Run', 'Log', 'pick_up', 'say_goodbye', 'unwrap', 'take_steps', 'end_epoch', 'fit', 'start_processes']
 
-# %% ../nbs/13_train.ipynb #b580f8e8
+# %% ../nbs/13_train.ipynb #b74222e4
 import copy
 import json
 import math
@@ -16,7 +16,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ from accelerate.utils import broadcast, gather_object
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler, Subset
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from torchvision.ops import FrozenBatchNorm2d
 from tqdm.auto import tqdm
 
@@ -203,7 +204,7 @@ class LivePlot:
             self.shown = self.shown or display(display_id=True)
             self.shown.update(fig)
 
-# %% ../nbs/13_train.ipynb #17035ce2
+# %% ../nbs/13_train.ipynb #132ddf29
 def class_names_of(dataset: Dataset | None) -> list[str] | None:  # None: it does not know them
     "The class names of a dataset, or of the dataset that it is a part of."
     return class_names_of(dataset.dataset) if isinstance(dataset, Subset) else getattr(dataset, "class_names", None)
@@ -222,15 +223,15 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
     model.class_names = model._hub_mixin_config["class_names"] = list(names)
 
 
-def check_images(dataset: Dataset, accelerator: Accelerator) -> str:  # the report
-    "Check a dataset before the first step; problems are an error, unless the dataset leaves bad records out."
+def check_data(dataset: Dataset, accelerator: Accelerator) -> str:  # the report
+    "Check a dataset before the first step; a problem is an error, unless the dataset leaves bad records out."
     with accelerator.main_process_first():  # the other processes find the answer in the cache
         report = check_dataset(dataset, progress=accelerator.is_main_process)
-    if report["problems"] and not getattr(dataset, "skip_bad", False):
+    if report["problems"]:
         raise ValueError(f"{format_check(report)}\nCorrect these, or leave them out: CocoDataset(…, skip_bad=True)")
     return format_check(report) if report["classes"] else f"{len(dataset):,} images"  # of no CocoDataset
 
-# %% ../nbs/13_train.ipynb #f14771be
+# %% ../nbs/13_train.ipynb #1e7054a8
 @dataclass
 class Run:
     "What a run consists of, how far it has come, and its files in `folder`."
@@ -238,13 +239,16 @@ class Run:
     folder: Path
     accelerator: Accelerator
     model: nn.Module
+    network: nn.Module  # the model as Accelerate has prepared it
     average: nn.Module | None  # the running mean of the weights
+    ema: float | None  # its decay
     optimizer: object
     settings: dict  # what must be the same when the run goes on
     step: int = 0
     epoch: int = 0  # epochs that are finished, with evaluation and all
     best: float = -1.0  # the best mask AP
     window: list = field(default_factory=list)  # the losses of the steps that are not yet in the log
+    overflows: int = 0  # of float16, in a row
 
     def parts(self) -> dict:
         parts = {"model": self.model, "average": self.average, "optimizer": self.optimizer, "scaler": self.accelerator.scaler}
@@ -274,7 +278,17 @@ class Run:
             setattr(self, name, value)
         return True
 
-    def finish_epoch(self, valid: Dataset | None, **options) -> dict:  # the record; options: of `evaluate`
+    def advance(self, losses: dict[str, float]) -> None:
+        "A step was made."
+        self.overflows = self.overflows + 1 if self.accelerator.optimizer_step_was_skipped else 0  # by the scaler
+        if self.overflows == 50:
+            raise FloatingPointError("float16 overflowed in 50 steps in a row; use precision='bf16' or 'no'")
+        self.step += 1
+        self.window.append(losses)
+        if self.average is not None:
+            update_ema(self.average, self.model, self.step, self.ema)
+
+    def evaluate_and_keep(self, valid: Dataset | None, **options) -> dict:  # the record; options: of `evaluate`
         "Evaluate, and keep the last and the best network as folders to predict from."
         network, record = self.average or self.model, {}
         if self.accelerator.num_processes > 1:  # each has seen other images: those of the first are what is kept
@@ -292,20 +306,85 @@ class Run:
         self.best = max(self.best, record["segm"]["AP"] if record else -1)
         return record
 
-# %% ../nbs/13_train.ipynb #bb22e6fd
-def begin_anew(folder: Path) -> None:
-    "Remove what an earlier run would go on from, and its networks."
-    for name in CHECKPOINTS:
-        (folder / name).unlink(missing_ok=True)
-    for name in ("best", "last"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+# %% ../nbs/13_train.ipynb #9bc6d5d5
+class Log:
+    "The figures of a run: a progress bar, metrics.jsonl, losses.png, trackers."
+
+    def __init__(
+        self,
+        run: Run,
+        resumed: bool,  # records of metrics.jsonl from before the run's checkpoint stay
+        steps: int,  # of the whole run
+        per_epoch: int,  # steps
+        images: int,  # of a step
+        every: int,  # steps whose mean is one record
+    ):
+        def keep(record):
+            return resumed and record["step"] <= run.step and ("valid" not in record or record["epoch"] <= run.epoch)
+
+        self.run, self.steps, self.per_epoch, self.images, self.every = run, steps, per_epoch, images, every
+        self.main = run.accelerator.is_main_process
+        self.file, self.plot = MetricsFile(run.folder / "metrics.jsonl", keep, self.main), LivePlot(run.folder / "losses.png")
+        self.bar = tqdm(total=steps, initial=run.step, unit="step", disable=not self.main)
+
+    def restart_clock(self) -> None:
+        self.since, self.timed = time.perf_counter(), 0
+
+    def after_step(self) -> None:
+        "Move the bar; after `every` steps, and after the last, write their mean."
+        run = self.run
+        self.bar.update()
+        self.timed += 1
+        if run.step % self.every and run.step < self.steps:
+            return
+        record = mean_record(run.window) | {"lr": run.optimizer.param_groups[0]["lr"]}
+        record["images_per_s"] = self.images * self.timed / (time.perf_counter() - self.since)
+        record["memory_mb"] = memory_mb(run.accelerator.device)
+        self.file.add({"step": run.step, "epoch": run.step / self.per_epoch, **record})
+        run.accelerator.log(record, run.step)
+        self.bar.set_postfix_str("loss {loss:.3f}, {images_per_s:.1f} images/s, {memory_mb} MB".format(**record))
+        run.window = []
+        self.restart_clock()
+
+    def after_evaluation(self, record: dict) -> None:  # record: from `evaluate_and_keep`
+        run = self.run
+        self.file.add({"step": run.step, "epoch": run.epoch, **record})
+        run.accelerator.log({f"{part}/{k}": v for part, values in record.items() for k, v in values.items()}, run.step)
+        if self.main:
+            self.bar.write(f"epoch {run.epoch}: validation loss {record['valid']['loss']:.3f}, "
+                           f"box AP {record['bbox']['AP']:.3f}, mask AP {record['segm']['AP']:.3f}")
+
+    def draw(self) -> None:
+        if self.main:
+            self.plot.draw(self.file.records)
+
+# %% ../nbs/13_train.ipynb #d1c47024
+def pick_up(run: Run, resume: bool, epochs: int) -> bool:  # False: the run begins
+    "Go on from the checkpoint in the run's folder; with `resume=False` it is removed, and so are its networks."
+    folder, main = run.folder, run.accelerator.is_main_process
+    if main and not resume:
+        for name in CHECKPOINTS:
+            (folder / name).unlink(missing_ok=True)
+        for name in ("best", "last"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    run.accelerator.wait_for_everyone()
+    resumed = run.restore()
+    if len(found := set(gather_object([run.step]))) > 1:
+        raise ValueError(f"the processes found checkpoints of different steps, {sorted(found)}: output_dir must be a folder "
+                         "that all machines share")
+    if resumed and main:
+        print(f"{folder} has a checkpoint: " + (
+            f"going on after step {run.step}" if run.epoch < epochs else
+            f"all {run.epoch} epochs are done after step {run.step}. More epochs go on; another output_dir, or resume=False, "
+            "begins anew"))
+    return resumed
 
 
-def say_goodbye(bar: tqdm, run: Run, steps: int, signals: list[int]) -> None:
+def say_goodbye(log: Log, signals: list[int]) -> None:
     "The run is saved: say how to go on, and stop as the signal asks."
-    bar.close()
-    if run.accelerator.is_main_process:
-        print(f"Stopped after step {run.step} of {steps}, and saved. The same call goes on from there.")
+    log.bar.close()
+    if log.main:
+        print(f"Stopped after step {log.run.step} of {log.steps}, and saved. The same call goes on from there.")
     raise SystemExit(128 + signal.SIGTERM) if signal.SIGTERM in signals else KeyboardInterrupt
 
 
@@ -314,7 +393,56 @@ def unwrap(accelerator: Accelerator, model: nn.Module) -> None:
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     model.__dict__.pop("_is_accelerate_prepared", None)
 
-# %% ../nbs/13_train.ipynb #e470b8e7
+# %% ../nbs/13_train.ipynb #0075b9da
+def take_steps(
+    run: Run,
+    log: Log,
+    loader: DataLoader,  # whose `batch_sampler` is a `StepSampler`
+    rate: Callable[[int], float],  # step → learning rate
+    signals: list[int],  # of `stop_signals`
+    seed: int,
+    clip_norm: float | None,
+    save_every: int | None,  # steps
+) -> bool:  # was a process told to stop? The run is saved then
+    "The steps of one epoch, from where the run stands."
+    sampler = loader.batch_sampler
+    done = run.step - run.epoch * len(sampler)
+    sampler.begin(run.epoch, done)
+    stream = iter(loader)
+    run.network.train()
+    log.restart_clock()  # the evaluation is not timed
+    for _ in range(done, len(sampler)):
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate(run.step)
+        seeds = [(seed, run.step, k) for k in range(sampler.process, sampler.group, sampler.processes)]
+        losses, stop = train_step(run.accelerator, run.network, run.optimizer, stream, seeds, clip_norm, bool(signals))
+        run.advance(losses)
+        log.after_step()
+        if stop or (save_every and run.step % save_every == 0):
+            run.save()
+        if stop:
+            return True
+    return False
+
+
+def end_epoch(
+    run: Run,
+    log: Log,
+    valid: Dataset | None,  # to evaluate on; None: not after this epoch
+    signals: list[int],
+    **options,  # of `evaluate`
+) -> bool:  # was a process told to stop? The run is saved in any case
+    "Evaluate, keep the networks, save."
+    if valid is not None:
+        run.save()
+    record = run.evaluate_and_keep(valid, **options)
+    if record:
+        log.after_evaluation(record)
+    run.save()
+    log.draw()
+    return any(gather_object([bool(signals)]))
+
+# %% ../nbs/13_train.ipynb #304bd209
 def fit(
     model: MaskRCNN,
     train: Dataset,  # gives (image, target), augmented
@@ -344,18 +472,19 @@ def fit(
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
     max_detections: int = 100,  # of each image, for AP
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
-    accelerator: Accelerator | None = None,  # one of your own, instead of precision, accumulate and trackers
+    accelerator: Accelerator | None = None,  # one of your own, instead of precision, accumulate and trackers; stays open
 ) -> dict:  # step, epoch, best mask AP, and the last records of training ("train") and of validation ("valid")
     "Train, evaluate, keep the best; a run that was interrupted in any way goes on where it was."
     arguments = {k: v for k, v in locals().items() if isinstance(v, (int, float, str, tuple, list, type(None)))}
     folder = Path(output_dir)
+    own = accelerator is None
     accelerator = accelerator or make_accelerator(precision, accumulate, trackers, folder)
     main, device, processes = accelerator.is_main_process, accelerator.device, accelerator.num_processes
     say = print if main else (lambda *_: None)
     check_classes(model, train, valid)
     for name, dataset in (("training", train), ("validation", valid)):
         if dataset is not None:
-            say(f"{name}: {check_images(dataset, accelerator)}")
+            say(f"{name}: {check_data(dataset, accelerator)}")
 
     body = model.backbone.body
     pretrained = isinstance(body.bn1, FrozenBatchNorm2d) or not all(p.requires_grad for p in body.parameters())
@@ -383,83 +512,42 @@ def fit(
     network, optim = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
     if average is not None:
         average.load_state_dict(model.state_dict())  # now the same on all processes
-    run = Run(folder, accelerator, model, average, optim, json.loads(json.dumps(settings)))
-    if main and not resume:
-        begin_anew(folder)
-    accelerator.wait_for_everyone()
-    resumed = run.restore()
-    if resumed:
-        say(f"{folder} has a checkpoint: " + (
-            f"going on after step {run.step}" if run.epoch < epochs else
-            f"all {run.epoch} epochs are done after step {run.step}. More epochs go on; another output_dir, or resume=False, "
-            "begins anew"))
-    if len(found := set(gather_object([run.step]))) > 1:
-        raise ValueError(f"the processes found checkpoints of different steps, {sorted(found)}: output_dir must be a folder that "
-                         "all machines share")
-
-    def known(record):  # before the checkpoint
-        return resumed and record["step"] <= run.step and ("valid" not in record or record["epoch"] <= run.epoch)
-
-    metrics, plot = MetricsFile(folder / "metrics.jsonl", known, write=main), LivePlot(folder / "losses.png")
+    run = Run(folder, accelerator, model, network, average, ema, optim, json.loads(json.dumps(settings)))  # as they are in a file
+    resumed = pick_up(run, resume, epochs)
     if main:
         text = json.dumps({"arguments": arguments, "run": run.settings, "torch": torch.__version__}, indent=1)
         write_atomic(folder / "config.json", lambda file: file.write(text.encode()))
     if accelerator.log_with:
         accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
-    since, skipped = time.perf_counter(), 0
+
+    def rate(step):
+        return top_lr * lr_factor(step, steps, schedule, warmup, drops, gamma)
+
+    log = Log(run, resumed, steps, per_epoch, images, log_every)
     try:
-        with stop_signals() as signals, tqdm(total=steps, initial=run.step, unit="step", disable=not main) as bar:
+        with stop_signals() as signals, log.bar, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1×1 filters: both layouts are the same memory
             while run.epoch < epochs:
-                done = run.step - run.epoch * per_epoch
-                sampler.begin(run.epoch, done)
-                stream = iter(loader)
-                network.train()
-                for _ in range(done, per_epoch):
-                    for group in optim.param_groups:
-                        group["lr"] = top_lr * lr_factor(run.step, steps, schedule, warmup, drops, gamma)
-                    seeds = [(seed, run.step, k) for k in range(accelerator.process_index, sampler.group, processes)]
-                    losses, stop = train_step(accelerator, network, optim, stream, seeds, clip_norm, bool(signals))
-                    skipped = skipped + 1 if accelerator.optimizer_step_was_skipped else 0
-                    if skipped == 50:
-                        raise FloatingPointError("float16 overflowed in 50 steps in a row; use precision='bf16' or 'no'")
-                    run.step += 1
-                    if average is not None:
-                        update_ema(average, model, run.step, ema)
-                    run.window.append(losses)
-                    bar.update()
-                    if run.step % log_every == 0 or run.step == steps:
-                        speed = images * len(run.window) / (time.perf_counter() - since)
-                        record = mean_record(run.window) | {"lr": group["lr"], "images_per_s": speed}
-                        record["memory_mb"] = memory_mb(device)
-                        metrics.add({"step": run.step, "epoch": run.step / per_epoch, **record})
-                        accelerator.log(record, run.step)
-                        bar.set_postfix_str(f"loss {record['loss']:.3f}, {speed:.1f} images/s, {record['memory_mb']} MB")
-                        run.window, since = [], time.perf_counter()
-                    if stop or (save_every and run.step % save_every == 0):
-                        run.save()
-                    if stop:
-                        say_goodbye(bar, run, steps, signals)
-                paused = time.perf_counter()
                 due = valid is not None and ((run.epoch + 1) % eval_every == 0 or run.epoch + 1 == epochs)
-                if due:
-                    run.save()  # an evaluation can take long
-                found = run.finish_epoch(valid if due else None, batch_size=batch_size, num_workers=num_workers,
-                                         max_detections=max_detections, progress=False)
-                if due:
-                    metrics.add({"step": run.step, "epoch": run.epoch, **found})
-                    accelerator.log({f"{part}/{k}": v for part, values in found.items() for k, v in values.items()}, run.step)
-                    bar.write(f"epoch {run.epoch}: validation loss {found['valid']['loss']:.3f}, "
-                              f"box AP {found['bbox']['AP']:.3f}, mask AP {found['segm']['AP']:.3f}")
-                run.save()
-                if main:
-                    plot.draw(metrics.records)
-                if any(gather_object([bool(signals)])):
-                    say_goodbye(bar, run, steps, signals)
-                since += time.perf_counter() - paused
+                if take_steps(run, log, loader, rate, signals, seed, clip_norm, save_every) or end_epoch(
+                        run, log, valid if due else None, signals, batch_size=batch_size, num_workers=num_workers,
+                        max_detections=max_detections, progress=False):
+                    say_goodbye(log, signals)
     finally:
         unwrap(accelerator, model)
-    accelerator.end_training()
+    if own:
+        accelerator.end_training()
     if average is not None:
         model.load_state_dict(average.state_dict())
-    last = {"valid" if "valid" in record else "train": record for record in metrics.records}
+    last = {"valid" if "valid" in record else "train": record for record in log.file.records}
     return {"step": run.step, "epoch": run.epoch, "best": run.best, **last}
+
+# %% ../nbs/13_train.ipynb #a2e4ea92
+def start_processes(processes: int = 2) -> None:
+    "On a machine without a GPU, start this script anew as processes that share the cores. For the first line of `main`."
+    begun = "LOCAL_RANK" in os.environ  # by this function, torchrun or accelerate
+    if begun or default_device().type != "cpu" or os.name != "posix" or (os.cpu_count() or 1) < processes:
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() // processes))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    os.execv(sys.executable, launch + sys.argv)  # this process becomes the launcher; in a notebook, the kernel would

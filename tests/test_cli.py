@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from simple_maskrcnn import augment, cli, data, evaluate, model, predict
+from simple_maskrcnn import ap, augment, cli, data, evaluate, model, predict
 from simple_maskrcnn import train as training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +80,7 @@ def test_evaluate_prints_and_writes_the_figures_of_the_library(work):
     expected = evaluate.evaluate(predict.load_model(work / "run", "cpu"), data.CocoDataset(place[1], place[3]), progress=False)
     for where in (("--data-dir", work / "world"), place):
         code, said = here("evaluate", work / "run", *where, "--output-dir", work / "figures")
-        assert code == 0 and evaluate.format_results(expected) in said
+        assert code == 0 and ap.format_results(expected) in said
     assert json.loads((work / "figures/metrics.json").read_text())["segm"] == expected["segm"]
 
 

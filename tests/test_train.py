@@ -205,6 +205,42 @@ def test_a_notebook_launches_two_processes(tmp_path):
     assert load_checkpoint(tmp_path / "run")["progress"]["step"] == 2
 
 
+SCRIPT = f"""
+import json, sys, torch
+from simple_maskrcnn.augment import eval_transforms
+from simple_maskrcnn.data import ShapesDataset
+from simple_maskrcnn.evaluate import evaluate
+from simple_maskrcnn.model import maskrcnn
+from simple_maskrcnn.train import fit, make_accelerator, start_processes
+
+start_processes()
+torch.manual_seed(0)
+model, accelerator = maskrcnn(5, **{TINY!r}), make_accelerator()
+fit(model, ShapesDataset(8, 64, seed=1), epochs=1, output_dir=sys.argv[1], accelerator=accelerator)
+found = evaluate(model, ShapesDataset(4, 64, seed=2, transforms=eval_transforms()), accelerator=accelerator, progress=False)
+seen = [accelerator.process_index, accelerator.num_processes, torch.get_num_threads(), found["segm"]]
+print(f"seen {{json.dumps(seen)}}\\n", end="", flush=True)
+accelerator.end_training()
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2 or os.name != "posix", reason="needs two cores, and a system with exec")
+def test_a_script_starts_itself_anew_as_two_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    env |= {"PYTHONPATH": str(ROOT), "SIMPLE_MASKRCNN_DEVICE": "cpu"}
+    command = [sys.executable, str(script), str(tmp_path / "run")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = sorted(json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("seen "))
+    threads = os.cpu_count() // 2
+    assert [row[:3] for row in seen] == [[0, 2, threads], [1, 2, threads]]
+    assert seen[0][3] == seen[1][3]  # the accelerator that was given stays open, and both processes evaluate
+    assert "Grad strides" not in done.stderr
+    assert load_checkpoint(tmp_path / "run")["progress"]["step"] == 2
+
+
 # What can be seen from inside one process.
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 
+from simple_maskrcnn.ap import format_results
 from simple_maskrcnn.augment import eval_transforms, train_transforms
 from simple_maskrcnn.data import CocoDataset, write_shapes
-from simple_maskrcnn.evaluate import evaluate, format_results
+from simple_maskrcnn.evaluate import evaluate
 from simple_maskrcnn.model import maskrcnn
 from simple_maskrcnn.predict import draw_sheet
-from simple_maskrcnn.train import fit
+from simple_maskrcnn.train import fit, make_accelerator, start_processes
 
 SIZE = 96  # of the scenes, in pixels
 WORLD = {"max_objects": 4, "crowds": 0.05, "radius_parts": (10, 4)}  # nothing tiny: that takes longer to learn
@@ -53,21 +54,27 @@ def main():
     parser.add_argument("--val", type=int, default=200, help="other scenes to evaluate on (default: 200)")
     parser.add_argument("--epochs", type=int, default=10, help="passes over the scenes (default: 10)")
     args = parser.parse_args()
+    start_processes()  # two processes, if there is no GPU
     start, folder = time.perf_counter(), args.out / "shapes"
+    accelerator = make_accelerator()
 
-    if not (folder / "annotations/instances_val.json").exists():
-        write_shapes(folder, args.train, args.val, size=SIZE, **WORLD)
+    with accelerator.main_process_first():
+        if not (folder / "annotations/instances_val.json").exists():
+            write_shapes(folder, args.train, args.val, size=SIZE, **WORLD)
     train = read(folder, "train", train_transforms(flip=0.5, vertical_flip=0.5, rotate90=True))
     valid = read(folder, "val", eval_transforms())
-    print(f"{len(train)} scenes to learn from and {len(valid)} others, in COCO format, in {folder}")
+    accelerator.print(f"{len(train)} scenes to learn from and {len(valid)} others, in COCO format, in {folder}")
     torch.manual_seed(0)
     model = maskrcnn(len(train.class_names), **NETWORK)
-    fit(model, train, epochs=args.epochs, batch_size=4, lr=1.5e-3, ema=0.99, output_dir=args.out / "run")
-    results = evaluate(model, valid, batch_size=8, output_dir=args.out)
-    draw_sheet(model, valid, args.out / "predictions.png", n=8)
-    print(f"\n{format_results(results)}\n\n{time.perf_counter() - start:.0f} s in all. In {args.out}: run/last (the network), "
-          "run/losses.png, metrics.json, precision_recall.png, results_segm.json, predictions.png\n")
-    print(NEXT.format(out=args.out))
+    fit(model, train, epochs=args.epochs, batch_size=4 // accelerator.num_processes, lr=1.5e-3, ema=0.99,
+        output_dir=args.out / "run", accelerator=accelerator)
+    results = evaluate(model, valid, batch_size=8, output_dir=args.out, accelerator=accelerator)
+    if accelerator.is_main_process:
+        draw_sheet(model, valid, args.out / "predictions.png", n=8)
+        print(f"\n{format_results(results)}\n\n{time.perf_counter() - start:.0f} s in all. In {args.out}: run/last (the "
+              "network), run/losses.png, metrics.json, precision_recall.png, results_segm.json, predictions.png\n")
+        print(NEXT.format(out=args.out))
+    accelerator.end_training()
 
 
 if __name__ == "__main__":
