@@ -19,7 +19,8 @@ REAL = ROOT.parent / "shared" / "data"
 SETS = [("nuclei", "train", "instances_train"), ("coco_mini", "train2017", "instances_train2017"),
         ("coco_mini", "val2017", "instances_val2017")]
 CHECK = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from pathlib import Path
 import simple_maskrcnn.check as check
 from simple_maskrcnn.data import CocoDataset
