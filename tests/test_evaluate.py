@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -221,12 +220,9 @@ def start(script, *args, **env):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"} | env)
 
 
-def test_two_processes_give_the_same_as_one(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+def test_two_processes_give_the_same_as_one(tmp_path, free_port):
     ranks = [start(WORLD, tmp_path, RANK=r, LOCAL_RANK=r, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
-                   MASTER_PORT=port, ACCELERATE_USE_CPU="true") for r in "01"]
+                   MASTER_PORT=free_port, ACCELERATE_USE_CPU="true") for r in "01"]
     for process in [*ranks, start(WORLD, tmp_path)]:
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err[-3000:]

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -191,14 +190,11 @@ if __name__ == "__main__":
 """
 
 
-def test_a_notebook_launches_two_processes(tmp_path):
+def test_a_notebook_launches_two_processes(tmp_path, free_port):
     script = tmp_path / "notebook.py"
     script.write_text(NOTEBOOK)
     env = os.environ | {"PYTHONPATH": str(ROOT), "SIMPLE_MASKRCNN_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, str(script), str(tmp_path / "run"), port]
+    command = [sys.executable, str(script), str(tmp_path / "run"), free_port]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "2 × 2 processes" in done.stdout
