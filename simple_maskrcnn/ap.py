@@ -163,8 +163,8 @@ def object_jaccard(
     right, total = np.asarray(right), np.add(right, false) + missed
     return float(np.where(total > 0, right / np.maximum(total, 1), 1.0).mean())
 
-# %% ../nbs/13b_ap.ipynb #c50c92c3
-def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # as given to, and returned by, `coco_eval`
+# %% ../nbs/13b_ap.ipynb #4d9d2ecc
+def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # returned by `coco_eval`, and given to it
     """At IoU 0.5, with COCO's matching: `voc50`, VOC's AP, the mean over classes; `jaccard50`, TP / (TP + FP + FN) of the
     scores above 0.5 by class and image, the mean over images (the measure of the nuclei literature)."""
     classes, counts = defaultdict(list), np.zeros((3, len(records)), int)  # right, false, missed
@@ -188,7 +188,7 @@ def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # as gi
         areas.append(voc_ap(ranked[ranked != ON_CROWD] >= 0, sum(objects)))
     return {"voc50": _mean(np.array(areas)), "jaccard50": object_jaccard(*counts)}
 
-# %% ../nbs/13b_ap.ipynb #688bad3f
+# %% ../nbs/13b_ap.ipynb #5bc40a93
 def coco_results(
     records: list[dict],  # one an image: `image_id`, `size`, `objects`, `detections`
     categories: dict[int, str],  # category id → name
@@ -209,7 +209,7 @@ def coco_results(
 
 
 def format_results(results: dict) -> str:
-    "The figures as a table, then a line for each class, then the two simple figures; – where there is no object."
+    "The figures as a table, a line for each class, the two simple figures, and losses if there are any; – means no object."
     def text(cell):
         return cell if isinstance(cell, str) else "–" if cell == -1 else f"{cell:.3f}"
 

@@ -71,7 +71,7 @@ def _translate(things: list[dict], category_of: dict | None, whose: str) -> list
     things = [{**thing, "category_id": category_of[thing["category_id"]]} for thing in things]
     return [thing for thing in things if thing["category_id"] is not None]
 
-# %% ../nbs/14_evaluate.ipynb #f5278db5
+# %% ../nbs/14_evaluate.ipynb #748c1ba1
 @contextmanager
 def evaluation_mode(model: nn.Module):
     "Inside, evaluation mode without gradients; afterwards each module is in the mode that it was in."
