@@ -2,9 +2,10 @@
 
 The two take turns, round by round, so that whatever else the machine does hits both; a ratio is the median of the rounds.
 Times on a CPU that others share mean little by themselves, so on a CPU only ratios are printed. On a GPU the table also has
-milliseconds and the number of times that the host waits for the device.
+milliseconds and the number of times that the host waits for the device. There "fp32" is what PyTorch does by default:
+convolutions on an NVIDIA GPU round their inputs to TF32, for both networks; the answers are compared without that.
 
-usage: python benchmarks/model.py [--rounds N] [--threads N] [--height H --width W] [--only TEXT] [--json FILE]
+usage: python benchmarks/model.py [--rounds N] [--threads N] [--height H --width W] [--batch N] [--only TEXT] [--json FILE]
 """
 
 import argparse
@@ -65,9 +66,10 @@ def networks(state: dict, device: torch.device, **options) -> tuple[nn.Module, n
     return theirs, ours
 
 
-def inputs(height: int, width: int, device: torch.device) -> tuple[list, list]:
-    image, target = scene((height, width))
-    return [image.to(device)], [{key: target[key].to(device) for key in ("boxes", "labels", "masks")}]
+def inputs(args: argparse.Namespace, device: torch.device) -> tuple[list, list]:
+    image, target = scene((args.height, args.width))
+    target = {key: target[key].to(device) for key in ("boxes", "labels", "masks")}
+    return [image.to(device)] * args.batch, [target] * args.batch
 
 
 @torch.no_grad()
@@ -79,13 +81,14 @@ def infer(network, images, bf16=False):
 def train(network, images, targets, bf16=False):
     network.zero_grad(set_to_none=True)
     with torch.autocast(images[0].device.type, torch.bfloat16, enabled=bf16):
-        losses = network(images, copy.copy(targets))
+        losses = network(images, [dict(target) for target in targets])
     sum(losses.values()).backward()
     return losses
 
 
 def check_same(state: dict, device: torch.device, images: list, targets: list) -> str:
     """Raise unless both networks give the same detections and, with nothing drawn at random, the same losses."""
+    torch.backends.cudnn.allow_tf32 = False
     theirs, ours = networks(state, device, **EVERYTHING)
     a, b = infer(ours.eval(), images)[0], infer(theirs.eval(), images)[0]
     assert len(a["boxes"]) == len(b["boxes"]) > 0, f"{len(a['boxes'])} detections, torchvision {len(b['boxes'])}"
@@ -95,6 +98,7 @@ def check_same(state: dict, device: torch.device, images: list, targets: list) -
     losses = train(ours.train(), images, targets), train(theirs.train(), images, targets)
     apart = max((losses[0][name] - losses[1][name]).abs().item() for name in losses[1])
     assert scores < 1e-3 and close > 0.97 and apart < 1e-3, (scores, close, nearest.max(), apart)
+    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
     n = len(a["boxes"])
     return f"{n} detections, scores within {scores:.0e}, {close:.0%} of boxes within 0.01 px; losses within {apart:.0e}"
 
@@ -178,15 +182,16 @@ def roi_runs(device: torch.device) -> dict[str, dict]:
     }
 
 
-def peak_memory(which: str, mode: str, height: int, width: int) -> float:
+def peak_memory(which: str, mode: str, args: argparse.Namespace) -> float:
     """MB that one inference or training step needs above the network itself, in a process of its own."""
-    command = [sys.executable, __file__, "--peak", which, mode, "--height", str(height), "--width", str(width)]
+    command = [sys.executable, __file__, "--peak", which, mode]
+    command += [f"--{name}={getattr(args, name)}" for name in ("height", "width", "batch")]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def measure_peak(which: str, mode: str, height: int, width: int):
-    device = default_device()
-    images, targets = inputs(height, width, device)
+def measure_peak(args: argparse.Namespace):
+    device, (which, mode) = default_device(), args.peak
+    images, targets = inputs(args, device)
     network = dict(zip(("torchvision", "ours"), networks(lively_state(images[0]), device)))[which].train(mode == "training")
 
     def run():
@@ -217,21 +222,23 @@ def main():
     parser.add_argument("--threads", type=int, help="for PyTorch; default: its own choice")
     parser.add_argument("--height", type=int, default=480, help="of the input image, which the network enlarges")
     parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--batch", type=int, default=1, help="images at a time")
     parser.add_argument("--only", default="", help="only the parts whose name contains it: inference, training, RoIAlign, memory")
     parser.add_argument("--json", type=Path, help="write the figures, the machine and the command to this file")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peak:
-        return measure_peak(*args.peak, args.height, args.width)
+        return measure_peak(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     device = default_device()
     info = machine() | ({"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if device.type == "cuda" else {})
     print(", ".join(f"{key} {value}" for key, value in info.items()))
-    images, targets = inputs(args.height, args.width, device)
+    images, targets = inputs(args, device)
     state = lively_state(images[0])
     agreement = check_same(state, device, images, targets)
-    print(f"ResNet-50 FPN, one {args.height}×{args.width} image, torchvision's default sizes. The same answers: {agreement}\n")
+    print(f"ResNet-50 FPN, {args.batch} × {args.height}×{args.width}, torchvision's default sizes")
+    print(f"the same answers: {agreement}\n")
 
     rows = []
     parts = {}
@@ -251,7 +258,7 @@ def main():
             print(f"{part:<36}{name:<26}{row['ratio']:>6.2f}×{absolute}", flush=True)
     if args.only in "memory" and (device.type == "cuda" or Path("/proc/self/clear_refs").exists()):
         for mode in ("inference", "training"):
-            mb = {which: round(peak_memory(which, mode, args.height, args.width)) for which in ("torchvision", "ours")}
+            mb = {which: round(peak_memory(which, mode, args)) for which in ("torchvision", "ours")}
             rows.append({"part": f"peak memory, {mode}", **mb})
             print(f"{'peak memory, ' + mode:<36}torchvision {mb['torchvision']} MB, ours {mb['ours']} MB above the network")
     if args.json:

@@ -9,6 +9,7 @@ __all__ = ['WEIGHTS', 'BoxHead', 'BoxPredictor', 'sample_proposals', 'box_losses
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from .backbone import conv_block
 from .boxes import clip_boxes, nms_per_image
@@ -40,21 +41,21 @@ class BoxPredictor(nn.Module):
 # %% ../nbs/10_box_head.ipynb #67e26096
 @torch.no_grad()
 def sample_proposals(
-    proposals: list[Tensor],  # one an image, `[N_i, 4]`
+    proposals: list[Tensor],  # one an image, `[N, 4]`
     targets: list[dict],  # one an image: `boxes` `[G, 4]` and `labels` `[G]`; there may be none
     fg_iou: float = 0.5, bg_iou: float = 0.5,  # IoU from which a proposal is positive, and below which it is background
     size: int = 512, positive_fraction: float = 0.25,  # proposals of each image, at most this share positive
-) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-    """For each image: boxes `[S, 4]`, labels `[S]`, objects `[S]` (an index into the target, negative for background),
-    and which of them count, `[S]`. Positives stand first. `S` is fixed: `min(size, N_i + G)`."""
-    samples = []
-    for boxes, target in zip(proposals, targets):
-        boxes = torch.cat([boxes, target["boxes"].to(boxes)])
-        objects = match(target["boxes"].to(boxes), boxes, fg_iou, bg_iou)
-        labels = F.pad(target["labels"], (2, 0))[objects + 2].where(objects != IGNORED, -1)  # −1 → 0, −2 → −1
-        index, chosen = (x[0] for x in sample(labels[None], size, positive_fraction))
-        samples.append((boxes[index], labels[index].clamp(min=0), objects[index], chosen))
-    return tuple(map(list, zip(*samples)))
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Boxes `[B, S, 4]`, labels `[B, S]`, objects `[B, S]` (an index into the target, negative for background), and which
+    of them count, bool `[B, S]`; positives stand first. `S` is `size`, or the most that an image has. No empty boxes."""
+    boxes, truth, classes = (pad_sequence(x, batch_first=True) for x in (
+        proposals, [t["boxes"] for t in targets], [t["labels"] for t in targets]))  # filled up with zeros
+    boxes = torch.cat([boxes, truth.to(boxes)], 1)  # (B, N + G, 4)
+    objects = match(truth.to(boxes), boxes, fg_iou, bg_iou)  # (B, N + G)
+    labels = F.pad(classes, (2, 0)).gather(1, objects + 2)  # of IGNORED and BACKGROUND: 0
+    usable = (objects != IGNORED) & (boxes[..., 2:] > boxes[..., :2]).all(-1)  # what fills up has no area
+    index, chosen = sample(labels.where(usable, -1), size, positive_fraction)  # (B, S) both
+    return boxes.take_along_dim(index[..., None], 1), labels.gather(1, index), objects.gather(1, index), chosen
 
 # %% ../nbs/10_box_head.ipynb #003fc31c
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the deltas: brings them to the size of one

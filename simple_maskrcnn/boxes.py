@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TINY', 'ONE_CALL', 'xywh_to_xyxy', 'xyxy_to_xywh', 'box_area', 'box_iou', 'clip_boxes', 'batched_nms',
-           'nms_per_image']
+           'nms_per_image', 'nms_sorted']
 
 # %% ../nbs/03_boxes.ipynb #4ae40109
 import torch
@@ -38,15 +38,16 @@ TINY = 1e-37  # square pixels; keeps 0/0 from becoming NaN and changes nothing e
 
 
 def box_iou(
-    a: Tensor,  # `[N, 4]`
-    b: Tensor,  # `[M, 4]`
-) -> Tensor:  # `[N, M]`, in 0–1; 0 where both boxes have no area
+    a: Tensor,  # `[..., N, 4]`
+    b: Tensor,  # `[..., M, 4]`; the axes before the last two, of a batch say, broadcast
+) -> Tensor:  # `[..., N, M]`, in 0–1; 0 where both boxes have no area
     "Intersection over union of every box of `a` with every box of `b`."
-    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a[:, None].unbind(-1), b.unbind(-1)  # (N, 1) and (M,)
+    a, b = a.unsqueeze(-2), b.unsqueeze(-3)
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.unbind(-1), b.unbind(-1)  # (N, 1) and (1, M)
     width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M)
     height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
     overlap = width * height
-    union = box_area(a)[:, None] + box_area(b) - overlap
+    union = box_area(a) + box_area(b) - overlap
     return overlap / union.clamp(min=TINY)
 
 # %% ../nbs/03_boxes.ipynb #35d29292
@@ -108,3 +109,29 @@ def nms_per_image(
     counts = (image == torch.arange(num_images + 1, device=image.device)[:, None]).sum(1).tolist()  # the second wait
     parts = keep[image.argsort(stable=True)].split(counts)  # stable: the order by score stays
     return [part[:top_n] for part in parts[:num_images]]
+
+# %% ../nbs/03_boxes.ipynb #c2edbf7c
+def _nms_by_rounds(boxes, iou_threshold):
+    "A box stays unless one that stays suppresses it: put in the answer until it is the same."
+    over = (box_iou(boxes, boxes) > iou_threshold).triu(1)  # (G, N, N): i comes before j and overlaps it
+    before, keep = None, torch.ones_like(boxes[..., 0], dtype=torch.bool)
+    while before is None or not torch.equal(before, keep):  # asked after every eighth round: a GPU is waited for
+        for _ in range(8):
+            before, keep = keep, ~(over & keep[..., None]).any(-2)
+    return keep
+
+
+def nms_sorted(
+    boxes: Tensor,  # `[G, N, 4]`: G groups, in each of them by falling score; a box without area suppresses nobody
+    iou_threshold: float,
+    pairs: int = 2**27,  # so many at a time, to bound the memory
+) -> Tensor:  # bool `[G, N]`: which boxes stay
+    "Non-maximum suppression within many groups that are sorted and of the same length."
+    if boxes.device.type != "cpu":
+        at_once = max(1, pairs // max(1, boxes.shape[1]) ** 2)  # groups
+        return torch.cat([_nms_by_rounds(part, iou_threshold) for part in boxes.split(at_once)])
+    falling = torch.arange(boxes.shape[1], 0, -1.0)
+    keep = torch.zeros(boxes.shape[:2], dtype=torch.bool)
+    for row, group in zip(keep, boxes):
+        row[nms(group, falling, iou_threshold)] = True
+    return keep

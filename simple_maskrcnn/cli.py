@@ -89,7 +89,7 @@ _DataDir = Annotated[Path | None, data("folder of a whole dataset; or name image
 _Images = Annotated[Path | None, data("folder of images")]
 _Annotations = Annotated[Path | None, data("their annotation file, in COCO format")]
 _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, with a warning")]
-_Workers = Annotated[int | None, data("processes that read images; if not given, train takes up to 8 with a GPU", "--workers")]
+_Workers = Annotated[int | None, data("processes that read images; if not given, train takes up to 16 with a GPU", "--workers")]
 
 
 def locate(

@@ -16,27 +16,28 @@ BACKGROUND, IGNORED = -1, -2  # instead of the index of an object
 
 # %% ../nbs/07_matching.ipynb #ea60d4df
 def match(
-    truth: Tensor,  # `[G, 4]`, the objects of one image
-    guesses: Tensor,  # `[N, 4]`, anchors or proposals
+    truth: Tensor,  # `[..., G, 4]`, the objects; in a batch, images with fewer are filled up with boxes of zeros
+    guesses: Tensor,  # `[..., N, 4]`, anchors or proposals, of each image or for all
     high: float,  # IoU from which a guess is positive
     low: float,  # IoU below which it is background; between the two it is ignored
     rescue: bool = False,  # the best guesses of each object are positive at any IoU above 0
-    chunk: int = 32,  # objects at a time, to bound the memory
-) -> Tensor:  # int64 `[N]`: the index of the guess's object, `BACKGROUND` or `IGNORED`
+    cells: int = 2**23,  # IoUs at a time, to bound the memory
+) -> Tensor:  # int64 `[..., N]`: the index of the guess's object, `BACKGROUND` or `IGNORED`
     "Give each guess the object that it overlaps best, by two IoU thresholds (Faster R-CNN, section 3.1.2)."
     if not (0 <= low <= high and high > 0):
         raise ValueError(f"IoU thresholds high={high}, low={low}: they must be 0 ≤ low ≤ high, and high above 0")
-    best = guesses.new_zeros(len(guesses))
+    best = guesses.new_zeros(*truth.shape[:-2], guesses.shape[-2])
     index = torch.zeros_like(best, dtype=torch.long)
     rescued = torch.zeros_like(best, dtype=torch.bool)
-    for start in range(0, len(truth), chunk):
-        overlap = box_iou(truth[start : start + chunk], guesses)  # (chunk, N)
-        value, which = overlap.max(dim=0)
+    chunk = max(1, cells // max(1, best.numel()))  # objects at a time
+    for start in range(0, truth.shape[-2], chunk):
+        overlap = box_iou(truth[..., start : start + chunk, :], guesses)  # (..., chunk, N)
+        value, which = overlap.max(dim=-2)
         index = torch.where(value > best, start + which, index)
         best = torch.maximum(best, value)
-        if rescue and len(guesses):
-            top = overlap.amax(dim=1, keepdim=True)  # (chunk, 1): the best that each object gets
-            rescued |= ((overlap == top) & (top > 0)).any(dim=0)
+        if rescue and guesses.shape[-2]:
+            top = overlap.amax(dim=-1, keepdim=True)  # (..., chunk, 1): the best that each object gets
+            rescued |= ((overlap == top) & (top > 0)).any(dim=-2)
     matched = torch.where(best >= high, index, torch.where(best < low, BACKGROUND, IGNORED))
     return torch.where(rescued, index, matched)
 

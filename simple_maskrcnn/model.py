@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.models import detection as tv
 from torchvision.models import get_model_weights
 from torchvision.ops import FrozenBatchNorm2d
@@ -61,24 +62,29 @@ class Transform(nn.Module):
     ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and sizes and targets on it
         sizes = [self.new_size(*image.shape[-2:]) for image in images]
         canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32 is the largest stride
-        batch = torch.zeros(len(images), 3, *canvas, device=images[0].device).to(memory_format=torch.channels_last)
-        mean, std = (torch.tensor(x, device=batch.device).view(3, 1, 1) for x in (self.image_mean, self.image_std))
+        mean, std = (torch.tensor(x).to(images[0].device, non_blocking=True).view(3, 1, 1)
+                     for x in (self.image_mean, self.image_std))
+        batch = mean.expand(len(images), 3, *canvas).contiguous(memory_format=torch.channels_last)
         for i, (image, (h, w)) in enumerate(zip(images, sizes)):
             image = image / 255 if image.dtype == torch.uint8 else image.float()
-            batch[i, :, :h, :w] = F.interpolate(((image - mean) / std)[None], (h, w), mode="bilinear")[0]
+            batch[i, :, :h, :w] = F.interpolate(image[None], (h, w), mode="bilinear")[0]
+        batch = batch.sub_(mean).div_(std)  # all images at once; what is no image was grey, and is zero
         if targets is not None:
             targets = [_resize_target(t, image.shape[-2:], size) for t, image, size in zip(targets, images, sizes)]
         return batch, sizes, targets
 
 
 def _resize_boxes(boxes: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
-    return boxes * torch.tensor([new[1] / old[1], new[0] / old[0]] * 2, dtype=boxes.dtype, device=boxes.device)
+    x, y = boxes[:, 0::2] * (new[1] / old[1]), boxes[:, 1::2] * (new[0] / old[0])
+    return torch.stack([x, y], -1).flatten(1)
 
 
 def _resize_target(target: dict, old: tuple[int, int], new: tuple[int, int]) -> dict:
-    masks = target["masks"][:, None].to(torch.uint8)
-    masks = F.interpolate(masks, new) if len(masks) else masks.new_zeros(0, 1, *new)  # the nearest pixel
-    return {**target, "boxes": _resize_boxes(target["boxes"].float(), old, new), "masks": masks[:, 0]}
+    boxes, masks = target["boxes"].float(), target["masks"].to(torch.uint8)
+    if tuple(old) != tuple(new):
+        boxes = _resize_boxes(boxes, old, new)
+        masks = F.interpolate(masks[:, None], new)[:, 0] if len(masks) else masks.new_zeros(0, *new)  # the nearest pixel
+    return {**target, "boxes": boxes, "masks": masks}
 
 # %% ../nbs/12_model.ipynb #dafeea3e
 def check_images(images: list[Tensor]) -> None:  # as given to the network
@@ -100,7 +106,6 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
     "Raise an error that names the image in the batch, the field and the object if a target cannot be right."
     if targets is None or len(targets) != len(images):
         raise ValueError(f"{len(images)} images need as many targets, got {0 if targets is None else len(targets)}")
-    faults = []
     for i, (image, target) in enumerate(zip(images, targets)):
         if missing := {"boxes", "labels", "masks"} - set(target):
             raise ValueError(f"targets[{i}] has no {sorted(missing)[0]!r}; it has {sorted(target)}")
@@ -113,9 +118,9 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
                 raise ValueError(f"{where} is on {value.device}, its image on {image.device}; move both to one device")
         if not boxes.is_floating_point() or labels.dtype != torch.int64:
             raise TypeError(f"targets[{i}]: boxes must be float, labels int64, got {boxes.dtype} and {labels.dtype}")
-        flat = (boxes[:, 2:] <= boxes[:, :2]).any(1) | ~boxes.isfinite().all(1)
-        faults.append(torch.stack([flat.any(), ((labels < 1) | (labels >= num_classes)).any()]))
-    if torch.stack(faults).any():  # the one question to the device; only now look where
+    boxes, labels = (torch.cat([target[field] for target in targets]) for field in ("boxes", "labels"))
+    right = (boxes[:, 2:] > boxes[:, :2]).all(1) & boxes.isfinite().all(1) & (labels >= 1) & (labels < num_classes)
+    if not right.all():  # the one question to the device; only now look where
         _raise_first_fault(targets, num_classes)
 
 
@@ -152,12 +157,12 @@ class RoIHeads(nn.Module):
     def losses(self, features: list[Tensor], proposals: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:
         "Classification, box and mask loss on a sample of the proposals."
         pool = self.pooler(features)
-        rois, labels, objects, chosen = sample_proposals(proposals, targets, **self.sampling)
-        scores, deltas = self.box_predictor(self.box_head(pool(rois, 7)))
-        truth = torch.cat([matched_boxes(target["boxes"], index) for target, index in zip(targets, objects)])
-        losses = box_losses(scores, deltas, torch.cat(rois), torch.cat(labels), truth, torch.cat(chosen))
+        rois, labels, objects, chosen = sample_proposals(proposals, targets, **self.sampling)  # (B, S, …)
+        scores, deltas = self.box_predictor(self.box_head(pool(list(rois), 7)))
+        truth = matched_boxes(pad_sequence([target["boxes"] for target in targets], batch_first=True), objects)
+        losses = box_losses(scores, deltas, *(x.flatten(0, 1) for x in (rois, labels, truth, chosen)))
 
-        counts = torch.stack([((label > 0) & ok).sum() for label, ok in zip(labels, chosen)]).tolist()
+        counts = ((labels > 0) & chosen).sum(1).tolist()
         rois, objects, labels = ([x[:n] for x, n in zip(xs, counts)] for xs in (rois, objects, labels))  # positives
         logits = class_mask_logits(self.mask_predictor, self.mask_head(pool(rois, 14)), torch.cat(labels))
         wanted = [mask_targets(t["masks"], r, o, logits.shape[-1]) for t, r, o in zip(targets, rois, objects)]
@@ -246,7 +251,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         check_images(images)
         if targets is not None:
             check_targets(images, targets, self.roi_heads.box_predictor.cls_score.out_features)
-            targets = [_without_crowds(target) for target in targets]
+            targets = _without_crowds(targets)
         batch, sizes, targets = self.transform(images, targets)
         maps = self.backbone(batch)
         return Features(maps, self.rpn.predict(maps, batch.shape[-2:]), sizes, targets)
@@ -286,12 +291,13 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         return self.losses(images, targets) if self.training else self.predict(images)
 
 
-def _without_crowds(target: dict) -> dict:
-    "The target without its crowd regions, which are no objects to learn from."
-    crowd = target.get("iscrowd")
-    if crowd is None or not crowd.any():
-        return target
-    return {field: target[field][crowd == 0] for field in ("boxes", "labels", "masks")}
+def _without_crowds(targets: list[dict]) -> list[dict]:
+    "The targets without their crowd regions, which are no objects to learn from."
+    crowds = [target["iscrowd"] for target in targets if "iscrowd" in target]
+    if not crowds or not torch.cat(crowds).any():
+        return targets
+    fields = ("boxes", "labels", "masks")
+    return [{f: t[f][t["iscrowd"] == 0] for f in fields} if "iscrowd" in t else t for t in targets]
 
 # %% ../nbs/12_model.ipynb #846ea2f8
 PUBLISHED = {  # torchvision's weights, and the arguments that fit them

@@ -76,9 +76,10 @@ def update_ema(
     decay: float,  # share of the average that stays at each step, for example 0.999
 ) -> None:
     "Move the average of the weights a little towards the weights; buffers that are counts are copied."
-    decay, weights = min(decay, (1 + step) / (10 + step)), model.state_dict()
-    for name, mean in average.state_dict().items():
-        if mean.is_floating_point():
-            mean.lerp_(weights[name], 1 - decay)
-        else:
-            mean.copy_(weights[name])
+    decay, kinds = min(decay, (1 + step) / (10 + step)), ([], [])
+    for pair in zip(average.state_dict().values(), model.state_dict().values()):
+        kinds[pair[0].is_floating_point()].append(pair)
+    counts, floats = (list(zip(*pairs)) for pairs in kinds)
+    if counts:
+        torch._foreach_copy_(*counts)
+    torch._foreach_lerp_(*floats, 1 - decay)  # one operation for all: a loop would start hundreds on a GPU

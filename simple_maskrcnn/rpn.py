@@ -9,9 +9,10 @@ __all__ = ['RPNHead', 'matched_boxes', 'rpn_losses', 'propose', 'RegionProposalN
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from .backbone import conv_block
-from .boxes import clip_boxes, nms_per_image
+from .boxes import clip_boxes, nms_sorted
 from .deltas import decode, encode
 from .matching import match, sample
 
@@ -39,10 +40,10 @@ class RPNHead(nn.Module):
         return logits, deltas
 
 # %% ../nbs/08_rpn.ipynb #e5d175fd
-def matched_boxes(boxes: Tensor, matched: Tensor) -> Tensor:  # (G, 4), there may be none; (N,) → (N, 4)
+def matched_boxes(boxes: Tensor, matched: Tensor) -> Tensor:  # (..., G, 4), there may be none; (..., N) → (..., N, 4)
     "The box of the matched object; where `matched` is negative, a unit box that keeps later logarithms finite."
-    unit = torch.cat([boxes.new_zeros(1, 2), boxes.new_ones(1, 2)], 1)  # 0 0 1 1
-    return torch.cat([unit, boxes])[(matched + 1).clamp(min=0)]
+    unit = (torch.arange(4, device=boxes.device) > 1).to(boxes).expand(*boxes.shape[:-2], 1, 4)  # 0 0 1 1
+    return torch.cat([unit, boxes], -2).take_along_dim((matched + 1).clamp(min=0)[..., None], -2)
 
 # %% ../nbs/08_rpn.ipynb #37715707
 def rpn_losses(
@@ -53,14 +54,14 @@ def rpn_losses(
 ) -> dict[str, Tensor]:
     "`loss_objectness` and `loss_rpn_box_reg` (Ren et al. 2015, equation 1), as torchvision weighs them."
     anchors, logits, deltas = torch.cat(anchors), torch.cat(logits, 1), torch.cat(deltas, 1)  # (N, 4) (B, N) (B, N, 4)
-    matched = torch.stack([match(t["boxes"], anchors, high, low, rescue=True) for t in targets])  # (B, N)
+    truth = pad_sequence([target["boxes"] for target in targets], batch_first=True)  # (B, G, 4), filled up with zeros
+    matched = match(truth, anchors, high, low, rescue=True)  # (B, N)
     labels = torch.where(matched >= 0, 1, matched + 1)  # 1 object, 0 background, −1 ignored
     index, chosen = sample(labels, size, positive_fraction)  # (B, S), (B, S)
     label, matched = labels.gather(1, index), matched.gather(1, index)
     logit, delta = logits.gather(1, index).float(), deltas.take_along_dim(index[..., None], 1).float()  # (B, S, 4)
-    truth = torch.stack([matched_boxes(t["boxes"], m) for t, m in zip(targets, matched)])
     positive = (chosen & (label > 0))[..., None]
-    wanted = encode(truth, anchors[index]).where(positive, 0)
+    wanted = encode(matched_boxes(truth, matched), anchors[index]).where(positive, 0)  # (B, S, 4)
     objectness = F.binary_cross_entropy_with_logits(logit, label.clamp(min=0).float(), reduction="none")
     box = F.smooth_l1_loss(delta, wanted, beta=1 / 9, reduction="none")
     count = chosen.sum().clamp(min=1)
@@ -75,21 +76,21 @@ def propose(
     nms_thresh: float = 0.7, score_thresh: float = 0.0, min_size: float = 1e-3,  # IoU, probability, pixels
 ) -> list[Tensor]:  # one an image, `[≤ post_nms, 4]` in float32, best first
     "The proposals of a batch; where a logit or a delta is not a number, there is none."
+    k = min(pre_nms, max(len(anchor) for anchor in anchors))
     picked = []
-    for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas)):
-        logit, best = logit.float().topk(min(pre_nms, logit.shape[1]), dim=1)  # (B, k)
-        delta = delta.take_along_dim(best[..., None], 1)  # (B, k, 4)
-        picked.append((logit, delta, anchor[best], torch.full_like(best, level)))
-    logit, delta, anchor, level = (torch.cat(part, 1) for part in zip(*picked))  # (B, K), (B, K, 4), (B, K, 4), (B, K)
-    image = torch.arange(len(sizes), device=level.device)[:, None]  # (B, 1)
-    limits = torch.tensor(sizes, dtype=anchor.dtype).to(level.device, non_blocking=True)[:, None]  # (B, 1, 2)
-    boxes, scores = clip_boxes(decode(delta, anchor), limits), logit.sigmoid()
+    for anchor, logit, delta in zip(anchors, logits, deltas):
+        logit, best = logit.float().topk(min(k, len(anchor)), dim=1)  # (B, ≤ k), by falling score
+        row = torch.cat([logit[..., None], delta.take_along_dim(best[..., None], 1), anchor[best]], -1)  # (B, ≤ k, 9)
+        picked.append(F.pad(row, (0, 0, 0, k - len(best[0]))))  # a level with fewer is filled up with empty boxes
+    logit, delta, anchor = torch.stack(picked, 1).split([1, 4, 4], -1)  # (B, L, k, 1), twice (B, L, k, 4)
+    limits = torch.tensor(sizes, dtype=anchor.dtype).to(anchor.device, non_blocking=True)[:, None, None]  # (B, 1, 1, 2)
+    boxes, scores = clip_boxes(decode(delta, anchor), limits), logit[..., 0].sigmoid()
     good = (boxes[..., 2:] - boxes[..., :2] >= min_size).all(-1) & (scores >= score_thresh)  # NaN is not good
-    boxes = boxes.where(good[..., None], 0).flatten(0, 1)  # an empty box suppresses nobody; NaN would spoil all
-    groups = (image * len(anchors) + level).flatten()  # NMS keeps to one image and one level
-    image = image.where(good, len(sizes)).flatten()  # the others belong to no image
-    keeps = nms_per_image(boxes, scores.flatten(), groups, image, len(sizes), nms_thresh, post_nms)
-    return [boxes[keep] for keep in keeps]
+    boxes = boxes.where(good[..., None], 0)  # an empty box suppresses nobody; NaN would spoil all
+    good &= nms_sorted(boxes.flatten(0, 1), nms_thresh).view(good.shape)  # each level of each image is a group
+    best = scores.where(good, -1).flatten(1).argsort(descending=True, stable=True)[:, :post_nms]  # (B, ≤ post_nms)
+    boxes = boxes.flatten(1, 2).take_along_dim(best[..., None], 1)
+    return [b[:n] for b, n in zip(boxes, good.flatten(1).sum(1).tolist())]  # here the device is waited for
 
 # %% ../nbs/08_rpn.ipynb #49b21f82
 class RegionProposalNetwork(nn.Module):

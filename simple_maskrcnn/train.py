@@ -465,7 +465,7 @@ def fit(
     ema: float | None = None,  # decay of a running mean of the weights, which is then what is evaluated and kept
     precision: str | None = None,  # "bf16", "fp16", "no"; None: `best_precision`
     accumulate: int = 1,  # batches whose gradients are added up for one step
-    num_workers: int | None = None,  # processes that read images; None: up to 8 with a GPU, none without
+    num_workers: int | None = None,  # processes that read images; None: up to 16 with a GPU, none without
     seed: int = 0,
     eval_every: int = 1,  # epochs; the last one is always evaluated
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
@@ -492,7 +492,7 @@ def fit(
     batches = AspectBatchSampler(image_sizes(train), batch_size, seed=seed)
     sampler = StepSampler(batches, accelerator.gradient_accumulation_steps, processes, accelerator.process_index)
     if num_workers is None:
-        num_workers = min(8, os.cpu_count() // processes) if device.type == "cuda" else 0
+        num_workers = min(16, os.cpu_count() // processes) if device.type == "cuda" else 0
     loader = make_loader(train, num_workers=num_workers, pin_memory=device.type == "cuda", batch_sampler=sampler)
     per_epoch, images = len(sampler), batch_size * sampler.group
     steps = per_epoch * epochs
