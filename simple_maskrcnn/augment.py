@@ -45,7 +45,10 @@ def to_tv_tensors(
 # %% ../nbs/02b_augment.ipynb #f37ae029
 def _resize_mask(mask: tv_tensors.Mask, size: tuple[int, int]) -> tv_tensors.Mask:
     "By the pixel at each new pixel's centre; torchvision's own choice lies up to half a pixel aside."
-    return tv_tensors.Mask(F.resize_image(mask.as_subclass(Tensor), list(size), T.InterpolationMode.NEAREST_EXACT))
+    mask = mask.as_subclass(Tensor)
+    resized, seen = mask.new_zeros(len(mask), *size), mask.flatten(1).any(1).bool()  # a window shows few of the objects
+    resized[seen] = F.resize_image(mask[seen], list(size), T.InterpolationMode.NEAREST_EXACT)
+    return tv_tensors.Mask(resized)
 
 
 class _CentredMasks:

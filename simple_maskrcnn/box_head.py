@@ -87,12 +87,13 @@ def box_detections(
 ) -> list[dict[str, Tensor]]:  # one an image: `boxes` `[D, 4]`, `labels` `[D]` in 1…C−1, `scores` `[D]`; best first
     "The detections of a batch: threshold, decode, clip, NMS within each class, the best of each image."
     num_images, num_classes = len(rois), scores.shape[1]
-    image = torch.cat([torch.full((len(r),), i, device=scores.device) for i, r in enumerate(rois)])  # (K,)
+    image = torch.arange(num_images).repeat_interleave(torch.tensor([len(r) for r in rois]))  # (K,)
+    image = image.to(scores.device, non_blocking=scores.is_cuda)
     probability = scores.float().softmax(-1)
     roi, label = (probability[:, 1:] > score_thresh).nonzero(as_tuple=True)  # (M,) candidates; waits for the device
     label = label + 1  # class 0, the background, is no candidate
     score, image = probability[roi, label], image[roi]
-    limits = torch.tensor(sizes, dtype=torch.float32).to(scores.device, non_blocking=True)[image]  # (M, 2)
+    limits = torch.tensor(sizes, dtype=torch.float32).to(scores.device, non_blocking=scores.is_cuda)[image]  # (M, 2)
     boxes = decode(deltas.unflatten(1, (-1, 4))[roi, label], torch.cat(rois)[roi], WEIGHTS)  # (K, C*4) → (M, 4)
     boxes = clip_boxes(boxes, limits)
     good = (boxes[:, 2:] - boxes[:, :2] >= min_size).all(1)  # NaN is not good

@@ -62,7 +62,7 @@ class Transform(nn.Module):
     ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and sizes and targets on it
         sizes = [self.new_size(*image.shape[-2:]) for image in images]
         canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32 is the largest stride
-        mean, std = (torch.tensor(x).to(images[0].device, non_blocking=True).view(3, 1, 1)
+        mean, std = (torch.tensor(x).to(images[0].device, non_blocking=images[0].is_cuda).view(3, 1, 1)
                      for x in (self.image_mean, self.image_std))
         batch = mean.expand(len(images), 3, *canvas).contiguous(memory_format=torch.channels_last)
         for i, (image, (h, w)) in enumerate(zip(images, sizes)):

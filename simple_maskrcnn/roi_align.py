@@ -20,27 +20,26 @@ def assign_levels(
 ) -> Tensor:  # int64 `[K]`: index into `strides`
     "The pyramid level that each box reads from (Lin et al., FPN, equation 1), clamped to the levels there are."
     width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
-    level = torch.floor(4 + torch.log2((width * height).clamp(min=0).sqrt() / 224) + 1e-6)  # 1e-6: as torchvision
-    return (level - math.log2(strides[0])).clamp(0, len(strides) - 1).long()
+    level = torch.log2((width * height).clamp(min=0).sqrt() / 224) + (4 - math.log2(strides[0]) + 1e-6)
+    return level.clamp(0, len(strides) - 1).long()  # long rounds down; 1e-6: as torchvision
 
 # %% ../nbs/09_roi_align.ipynb #0cca5de6
 def axis_samples(
-    start: Tensor,  # `[K]`: where the boxes begin on this axis, in cells
-    end: Tensor,  # `[K]`: where they end
-    size: Tensor,  # int64 `[K]`: cells of the map on this axis
+    start: Tensor,  # `[K, 2]`: where the boxes begin on each axis, in cells
+    end: Tensor,  # `[K, 2]`: where they end
+    size: Tensor,  # int64 `[K, 2]`: cells of the map on each axis
     bins: int,
-    ratio: int,  # samples in a bin, on this axis
-) -> tuple[Tensor, Tensor]:  # cell numbers, int64, and weights, float32: both `[K, bins, 2 * ratio]`
-    "Along one axis: the cells that each bin reads and how much each of them weighs."
-    start, width, last = start[:, None, None], (end - start).clamp(min=1)[:, None, None] / bins, size[:, None, None] - 1
-    first = start + torch.arange(bins, device=start.device)[:, None] * width  # (K, bins, 1): where the bins begin
-    place = first + (torch.arange(ratio, device=start.device) + 0.5) * width / ratio  # (K, bins, ratio)
+    ratio: int,  # samples in a bin, on each axis
+) -> tuple[Tensor, Tensor]:  # cell numbers, int64, and weights, float32: both `[K, 2, bins, 2 * ratio]`
+    "Along each axis by itself: the cells that each bin reads and how much each of them weighs."
+    start, width, last = (x[..., None, None] for x in (start, (end - start).clamp(min=1) / bins, size - 1))
+    first = start + torch.arange(bins, device=start.device)[:, None] * width  # (K, 2, bins, 1): where the bins begin
+    place = first + torch.arange(0.5 / ratio, 1, 1 / ratio, device=start.device) * width  # (K, 2, bins, ratio)
     inside = (place >= -1) & (place <= last + 1)
-    place = place.clamp(min=0).minimum(last)
-    low = place.floor()
-    index = torch.stack([low, (low + 1).minimum(last)], -1)  # (K, bins, ratio, 2): the two cells around each sample
-    weight = torch.stack([1 - (place - low), place - low], -1) * (inside / ratio)[..., None]
-    return index.flatten(2).long(), weight.flatten(2)
+    place = place.clamp(min=0).minimum(last)[..., None]
+    index = place.floor() + torch.arange(2, device=start.device)  # (K, 2, bins, ratio, 2): the cells around each sample
+    weight = (1 - (place - index).abs()) * (inside / ratio)[..., None]
+    return index.minimum(last[..., None]).flatten(3).long(), weight.flatten(3)
 
 # %% ../nbs/09_roi_align.ipynb #f8656242
 def feature_table(features: list[Tensor]) -> Tensor:  # `[B, C, H_l, W_l]` for each level → `[Σ B·H_l·W_l, C]`
@@ -59,11 +58,11 @@ def weighted_rows(table: Tensor, index: Tensor, weight: Tensor, chunk: int = 0) 
 
 # %% ../nbs/09_roi_align.ipynb #5c4e2b22
 @lru_cache(maxsize=256)
-def _level_geometry(shapes, strides, batch, device):
-    "Stride, height, width and first row in the table of each level: int64 `[L, 4]`."
-    rows = torch.tensor([[stride, *shape] for stride, shape in zip(strides, shapes)])
-    cells = batch * rows[:, 1] * rows[:, 2]
-    return torch.cat([rows, (cells.cumsum(0) - cells)[:, None]], 1).to(device)
+def _map_geometry(shapes, strides, batch, device):
+    "Stride, width, height and first row in the table, for each level and image: int64 `[L, B, 4]`."
+    maps = torch.tensor([[stride, w, h, 0] for stride, (h, w) in zip(strides, shapes) for _ in range(batch)])
+    maps[1:, 3] = (maps[:, 1] * maps[:, 2]).cumsum(0)[:-1]
+    return maps.view(len(strides), batch, 4).to(device)
 
 
 def roi_align(
@@ -82,13 +81,13 @@ def roi_align(
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio must be at least 1, not {sampling_ratio}: adaptive sampling is not supported")
     rois = torch.cat(boxes).detach().float().nan_to_num(0.0, 1e9, -1e9)  # geometry in float32; no index from a NaN
-    image = torch.cat([torch.full((len(b),), i, device=rois.device) for i, b in enumerate(boxes)])
-    geometry = _level_geometry(tuple(level.shape[2:] for level in features), tuple(strides), batch, rois.device)
-    stride, height, width, first = geometry[assign_levels(rois, strides)].unbind(1)
-    x1, y1, x2, y2 = (rois / stride[:, None]).unbind(1)
-    x_index, x_weight = axis_samples(x1, x2, width, output_size, sampling_ratio)  # (K, S, 2r)
-    y_index, y_weight = axis_samples(y1, y2, height, output_size, sampling_ratio)
-    rows = (first + image * height * width)[:, None, None] + y_index * width[:, None, None]
+    image = torch.arange(batch).repeat_interleave(torch.tensor([len(b) for b in boxes]), output_size=len(rois))
+    image = image.to(rois.device, non_blocking=rois.is_cuda)  # one copy, which a GPU does not wait for
+    geometry = _map_geometry(tuple(level.shape[2:] for level in features), tuple(strides), batch, rois.device)
+    stride, size, first = geometry[assign_levels(rois, strides), image].split([1, 2, 1], 1)
+    index, weight = axis_samples(*(rois / stride).split(2, 1), size, output_size, sampling_ratio)  # (K, 2, S, 2r)
+    (x_index, y_index), (x_weight, y_weight) = index.unbind(1), weight.unbind(1)  # (K, S, 2r)
+    rows = first[..., None] + y_index * size[:, :1, None]
     index = rows[:, :, None, :, None] + x_index[:, None, :, None, :]  # (K, S, S, 2r, 2r)
     weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
     table = feature_table(features) if table is None else table

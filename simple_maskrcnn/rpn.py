@@ -83,7 +83,7 @@ def propose(
         row = torch.cat([logit[..., None], delta.take_along_dim(best[..., None], 1), anchor[best]], -1)  # (B, ≤ k, 9)
         picked.append(F.pad(row, (0, 0, 0, k - len(best[0]))))  # a level with fewer is filled up with empty boxes
     logit, delta, anchor = torch.stack(picked, 1).split([1, 4, 4], -1)  # (B, L, k, 1), twice (B, L, k, 4)
-    limits = torch.tensor(sizes, dtype=anchor.dtype).to(anchor.device, non_blocking=True)[:, None, None]  # (B, 1, 1, 2)
+    limits = torch.tensor(sizes).to(anchor, non_blocking=anchor.is_cuda)[:, None, None]  # (B, 1, 1, 2)
     boxes, scores = clip_boxes(decode(delta, anchor), limits), logit[..., 0].sigmoid()
     good = (boxes[..., 2:] - boxes[..., :2] >= min_size).all(-1) & (scores >= score_thresh)  # NaN is not good
     boxes = boxes.where(good[..., None], 0)  # an empty box suppresses nobody; NaN would spoil all

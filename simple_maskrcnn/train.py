@@ -47,7 +47,7 @@ from .viz import COLORS, default_device
 def to_device(images: list[Tensor], targets: list[dict], device: torch.device) -> tuple[list[Tensor], list[dict]]:
     "A batch on the device where the network is."
     def move(x):
-        return x.to(device, non_blocking=True) if isinstance(x, Tensor) else x
+        return x.to(device, non_blocking=device.type == "cuda") if isinstance(x, Tensor) else x
 
     return [move(image) for image in images], [{name: move(x) for name, x in target.items()} for target in targets]
 
