@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STRETCH', 'to_tv_tensors', 'RandomShortestSize', 'ScaleJitter', 'tidy', 'to_item', 'RandomWindow', 'ScaledWindow',
-           'train_transforms', 'eval_transforms', 'collate', 'AspectBatchSampler', 'seeded', 'SeededDataset',
-           'image_sizes', 'make_loader']
+           'drop_unseen', 'train_transforms', 'eval_transforms', 'collate', 'AspectBatchSampler', 'seeded',
+           'SeededDataset', 'image_sizes', 'make_loader']
 
 # %% ../nbs/02b_augment.ipynb #52c76597
 import os
@@ -140,6 +140,14 @@ class ScaledWindow(RandomWindow):
         window = super().transform(inpt, params)
         return _resize_mask(window, self.size) if isinstance(inpt, tv_tensors.Mask) else F.resize(window, self.size)
 
+
+def drop_unseen(image: Tensor, target: dict) -> tuple[Tensor, dict]:
+    "After a window, the item without the objects that are not in it: the steps that follow have less to do."
+    masks = target["masks"]
+    seen = masks.flatten(1).any(1).bool()
+    return image, {key: tv_tensors.wrap(value[seen], like=value) if isinstance(value, Tensor) and key != "image_id"
+                   and len(value) == len(masks) else value for key, value in target.items()}
+
 # %% ../nbs/02b_augment.ipynb #7ee0d794
 def train_transforms(
     flip: float = 0.5,  # probability of a mirror image, left to right
@@ -163,14 +171,14 @@ def train_transforms(
         raise ValueError("large_scale_jitter has a window of its own; leave crop out")
     steps = [to_tv_tensors]
     if crop:
-        steps += [ScaledWindow((crop, crop), scales, max_size) if scales else RandomWindow((crop, crop))]
+        steps += [ScaledWindow((crop, crop), scales, max_size) if scales else RandomWindow((crop, crop)), drop_unseen]
     steps += [T.RandomHorizontalFlip(flip)] if flip else []
     steps += [T.RandomVerticalFlip(vertical_flip)] if vertical_flip else []
     steps += [T.RandomChoice([T.RandomRotation((a, a), expand=True) for a in (0, 90, 180, 270)])] if rotate90 else []
     steps += [RandomShortestSize(list(scales), max_size)] if scales and not crop else []
     if large_scale_jitter:
         low, high, side = large_scale_jitter
-        steps += [ScaleJitter((side, side), (low, high)), RandomWindow((side, side))]
+        steps += [ScaleJitter((side, side), (low, high)), RandomWindow((side, side)), drop_unseen]
     steps += [T.ColorJitter(color / 2, color / 2, color / 2, color / 10)] if color else []
     retrace = "all" if extra else "border" if crop or large_scale_jitter else "none"
     return T.Compose([*steps, *extra, partial(tidy, min_area=min_area, retrace=retrace)])

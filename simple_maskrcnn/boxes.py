@@ -44,11 +44,9 @@ def box_iou(
     "Intersection over union of every box of `a` with every box of `b`."
     a, b = a.unsqueeze(-2), b.unsqueeze(-3)
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.unbind(-1), b.unbind(-1)  # (N, 1) and (1, M)
-    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M)
-    height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
-    overlap = width * height
-    union = box_area(a) + box_area(b) - overlap
-    return overlap / union.clamp(min=TINY)
+    overlap = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M): the shared width …
+    overlap = overlap * (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)  # … times the shared height
+    return overlap / (box_area(a) + box_area(b) - overlap).clamp(min=TINY)  # few names, for each would hold a table
 
 # %% ../nbs/03_boxes.ipynb #35d29292
 def clip_boxes(
@@ -124,7 +122,7 @@ def _nms_by_rounds(boxes, iou_threshold):
 def nms_sorted(
     boxes: Tensor,  # `[G, N, 4]`: G groups, in each of them by falling score; a box without area suppresses nobody
     iou_threshold: float,
-    pairs: int = 2**27,  # so many at a time, to bound the memory
+    pairs: int = 2**23,  # so many at a time, to bound the memory
 ) -> Tensor:  # bool `[G, N]`: which boxes stay
     "Non-maximum suppression within many groups that are sorted and of the same length."
     if boxes.device.type != "cpu":

@@ -32,11 +32,14 @@ class RPNHead(nn.Module):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         "For each level, from its features `[B, C, H, W]`: logits `[B, H*W*A]` and deltas `[B, H*W*A, 4]`."
+        last = self.cls_logits, self.bbox_pred  # 1 × 1 convolutions are one matrix product over all cells
+        weight, bias = torch.cat([c.weight.flatten(1) for c in last]), torch.cat([c.bias for c in last])  # (A*5, C), (A*5)
         logits, deltas = [], []
         for x in map(self.conv, features):
-            logits.append(self.cls_logits(x).permute(0, 2, 3, 1).flatten(1))  # (B, A, H, W) → (B, H*W*A)
-            delta = self.bbox_pred(x).permute(0, 2, 3, 1)  # (B, A*4, H, W) → (B, H, W, A*4)
-            deltas.append(delta.reshape(len(delta), -1, 4))  # → (B, H*W*A, 4)
+            rows = F.linear(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)  # (B, C, H, W) → (B, H*W, A*5)
+            logit, delta = rows.split([len(c.bias) for c in last], -1)  # (B, H*W, A), (B, H*W, A*4)
+            logits.append(logit.flatten(1))  # → (B, H*W*A)
+            deltas.append(delta.reshape(len(x), -1, 4))  # → (B, H*W*A, 4)
         return logits, deltas
 
 # %% ../nbs/08_rpn.ipynb #e5d175fd
