@@ -88,7 +88,7 @@ def train(network, images, targets, bf16=False):
 
 def check_same(state: dict, device: torch.device, images: list, targets: list) -> str:
     """Raise unless both networks give the same detections and, with nothing drawn at random, the same losses."""
-    torch.backends.cudnn.allow_tf32 = False
+    default, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
     theirs, ours = networks(state, device, **EVERYTHING)
     a, b = infer(ours.eval(), images)[0], infer(theirs.eval(), images)[0]
     assert len(a["boxes"]) == len(b["boxes"]) > 0, f"{len(a['boxes'])} detections, torchvision {len(b['boxes'])}"
@@ -98,7 +98,7 @@ def check_same(state: dict, device: torch.device, images: list, targets: list) -
     losses = train(ours.train(), images, targets), train(theirs.train(), images, targets)
     apart = max((losses[0][name] - losses[1][name]).abs().item() for name in losses[1])
     assert scores < 1e-3 and close > 0.97 and apart < 1e-3, (scores, close, nearest.max(), apart)
-    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
+    torch.backends.cudnn.allow_tf32 = default
     n = len(a["boxes"])
     return f"{n} detections, scores within {scores:.0e}, {close:.0%} of boxes within 0.01 px; losses within {apart:.0e}"
 

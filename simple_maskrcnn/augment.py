@@ -45,10 +45,7 @@ def to_tv_tensors(
 # %% ../nbs/02b_augment.ipynb #f37ae029
 def _resize_mask(mask: tv_tensors.Mask, size: tuple[int, int]) -> tv_tensors.Mask:
     "By the pixel at each new pixel's centre; torchvision's own choice lies up to half a pixel aside."
-    mask = mask.as_subclass(Tensor)
-    resized, seen = mask.new_zeros(len(mask), *size), mask.flatten(1).any(1).bool()  # a window shows few of the objects
-    resized[seen] = F.resize_image(mask[seen], list(size), T.InterpolationMode.NEAREST_EXACT)
-    return tv_tensors.Mask(resized)
+    return tv_tensors.Mask(F.resize_image(mask.as_subclass(Tensor), list(size), T.InterpolationMode.NEAREST_EXACT))
 
 
 class _CentredMasks:
@@ -138,7 +135,12 @@ class ScaledWindow(RandomWindow):
 
     def transform(self, inpt, params):
         window = super().transform(inpt, params)
-        return _resize_mask(window, self.size) if isinstance(inpt, tv_tensors.Mask) else F.resize(window, self.size)
+        if not isinstance(inpt, tv_tensors.Mask):
+            return F.resize(window, self.size)
+        masks = window.as_subclass(Tensor)
+        resized, seen = masks.new_zeros(len(masks), *self.size), masks.flatten(1).any(1).bool()  # few are in the window
+        resized[seen] = _resize_mask(masks[seen], self.size).as_subclass(Tensor)
+        return tv_tensors.Mask(resized)
 
 
 def drop_unseen(image: Tensor, target: dict) -> tuple[Tensor, dict]:
@@ -146,7 +148,7 @@ def drop_unseen(image: Tensor, target: dict) -> tuple[Tensor, dict]:
     masks = target["masks"]
     seen = masks.flatten(1).any(1).bool()
     return image, {key: tv_tensors.wrap(value[seen], like=value) if isinstance(value, Tensor) and key != "image_id"
-                   and len(value) == len(masks) else value for key, value in target.items()}
+                   and value.shape[:1] == masks.shape[:1] else value for key, value in target.items()}
 
 # %% ../nbs/02b_augment.ipynb #7ee0d794
 def train_transforms(

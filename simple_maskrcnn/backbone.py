@@ -20,10 +20,10 @@ def fold_norms(modules: Iterable[nn.Module]) -> dict[nn.Module, tuple[Tensor, Te
     "What each norm among `modules` that is a fixed affine map does to its channels, computed for all norms at once."
     groups, folded = {}, {}
     for m in modules:
-        if m._buffers and (isinstance(m, FrozenBatchNorm2d) or (
+        if m._buffers and (isinstance(m, FrozenBatchNorm2d) or (  # most modules have no buffers
                 getattr(m, "track_running_stats", False) and m.bias is not None and not m.training)):
             groups.setdefault(m.weight.requires_grad or m.bias.requires_grad, []).append(m)
-    for norms in groups.values():  # those that learn apart, or gradients would flow into frozen layers too
+    for norms in groups.values():  # norms that learn are a group of their own, or gradients would reach frozen layers
         weight, bias, mean, var = zip(*((m.weight, m.bias, m.running_mean, m.running_var) for m in norms))
         scale = torch._foreach_div(weight, torch._foreach_sqrt(torch._foreach_add(var, [m.eps for m in norms])))
         shift = torch._foreach_sub(bias, torch._foreach_mul(mean, scale))

@@ -41,18 +41,18 @@ class BoxPredictor(nn.Module):
 # %% ../nbs/10_box_head.ipynb #67e26096
 @torch.no_grad()
 def sample_proposals(
-    proposals: list[Tensor],  # one an image, `[N, 4]`
+    proposals: list[Tensor],  # one an image, `[N_i, 4]`; N is the largest N_i
     targets: list[dict],  # one an image: `boxes` `[G, 4]` and `labels` `[G]`; there may be none
     fg_iou: float = 0.5, bg_iou: float = 0.5,  # IoU from which a proposal is positive, and below which it is background
     size: int = 512, positive_fraction: float = 0.25,  # proposals of each image, at most this share positive
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Boxes `[B, S, 4]`, labels `[B, S]`, objects `[B, S]` (an index into the target, negative for background), and which
-    of them count, bool `[B, S]`; positives stand first. `S` is `size`, or the most that an image has. No empty boxes."""
+    of them count, bool `[B, S]`; positives stand first. `S` is `min(size, N + G)`. Empty boxes never count."""
     boxes, truth, classes = (pad_sequence(x, batch_first=True) for x in (
         proposals, [t["boxes"] for t in targets], [t["labels"] for t in targets]))  # filled up with zeros
     boxes = torch.cat([boxes, truth.to(boxes)], 1)  # (B, N + G, 4)
     objects = match(truth.to(boxes), boxes, fg_iou, bg_iou)  # (B, N + G)
-    labels = F.pad(classes, (2, 0)).gather(1, objects + 2)  # of IGNORED and BACKGROUND: 0
+    labels = F.pad(classes, (2, 0)).gather(1, objects + 2)  # two zeros in front: what IGNORED (−2) and BACKGROUND (−1) read
     usable = (objects != IGNORED) & (boxes[..., 2:] > boxes[..., :2]).all(-1)  # what fills up has no area
     index, chosen = sample(labels.where(usable, -1), size, positive_fraction)  # (B, S) both
     return boxes.take_along_dim(index[..., None], 1), labels.gather(1, index), objects.gather(1, index), chosen
@@ -87,7 +87,7 @@ def box_detections(
 ) -> list[dict[str, Tensor]]:  # one an image: `boxes` `[D, 4]`, `labels` `[D]` in 1…C−1, `scores` `[D]`; best first
     "The detections of a batch: threshold, decode, clip, NMS within each class, the best of each image."
     num_images, num_classes = len(rois), scores.shape[1]
-    image = torch.arange(num_images).repeat_interleave(torch.tensor([len(r) for r in rois]))  # (K,)
+    image = torch.arange(num_images).repeat_interleave(torch.tensor([len(r) for r in rois]), output_size=len(scores))  # (K,)
     image = image.to(scores.device, non_blocking=scores.is_cuda)
     probability = scores.float().softmax(-1)
     roi, label = (probability[:, 1:] > score_thresh).nonzero(as_tuple=True)  # (M,) candidates; waits for the device

@@ -46,7 +46,7 @@ def box_iou(
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.unbind(-1), b.unbind(-1)  # (N, 1) and (1, M)
     overlap = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M): the shared width …
     overlap = overlap * (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)  # … times the shared height
-    return overlap / (box_area(a) + box_area(b) - overlap).clamp(min=TINY)  # few names, for each would hold a table
+    return overlap / (box_area(a) + box_area(b) - overlap).clamp(min=TINY)  # few names: each would keep a table alive
 
 # %% ../nbs/03_boxes.ipynb #35d29292
 def clip_boxes(
@@ -109,9 +109,11 @@ def nms_per_image(
     return [part[:top_n] for part in parts[:num_images]]
 
 # %% ../nbs/03_boxes.ipynb #c2edbf7c
-def _nms_by_rounds(boxes, iou_threshold):
+def _nms_by_rounds(boxes, iou_threshold, pairs=2**23):
     "A box stays unless one that stays suppresses it: put in the answer until it is the same."
-    over = (box_iou(boxes, boxes) > iou_threshold).triu(1)  # (G, N, N): i comes before j and overlaps it
+    rank = torch.arange(boxes.shape[1], device=boxes.device)
+    parts = boxes.split(max(1, pairs // max(1, len(rank)) ** 2))  # some groups at a time: IoUs are large tables
+    over = torch.cat([(box_iou(part, part) > iou_threshold) & (rank[:, None] < rank) for part in parts])  # (G, N, N)
     before, keep = None, torch.ones_like(boxes[..., 0], dtype=torch.bool)
     while before is None or not torch.equal(before, keep):  # asked after every eighth round: a GPU is waited for
         for _ in range(8):
@@ -122,14 +124,13 @@ def _nms_by_rounds(boxes, iou_threshold):
 def nms_sorted(
     boxes: Tensor,  # `[G, N, 4]`: G groups, in each of them by falling score; a box without area suppresses nobody
     iou_threshold: float,
-    pairs: int = 2**23,  # so many at a time, to bound the memory
+    pairs: int = 2**23,  # of boxes whose IoUs are in memory at a time; larger groups go one by one
 ) -> Tensor:  # bool `[G, N]`: which boxes stay
     "Non-maximum suppression within many groups that are sorted and of the same length."
-    if boxes.device.type != "cpu":
-        at_once = max(1, pairs // max(1, boxes.shape[1]) ** 2)  # groups
-        return torch.cat([_nms_by_rounds(part, iou_threshold) for part in boxes.split(at_once)])
-    falling = torch.arange(boxes.shape[1], 0, -1.0)
-    keep = torch.zeros(boxes.shape[:2], dtype=torch.bool)
+    if boxes.device.type != "cpu" and boxes.shape[1] ** 2 <= pairs:
+        return _nms_by_rounds(boxes, iou_threshold, pairs)
+    falling = torch.arange(boxes.shape[1], 0, -1).to(boxes)
+    keep = torch.zeros(boxes.shape[:2], dtype=torch.bool, device=boxes.device)
     for row, group in zip(keep, boxes):
         row[nms(group, falling, iou_threshold)] = True
     return keep

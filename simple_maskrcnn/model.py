@@ -33,7 +33,7 @@ from .rpn import RegionProposalNetwork, RPNHead, matched_boxes
 
 # %% ../nbs/12_model.ipynb #5a4cb719
 class Transform(nn.Module):
-    "Normalise and resize images and stack them on one canvas."
+    "Resize images, stack them on one canvas, and normalise it."
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class Transform(nn.Module):
     ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and sizes and targets on it
         sizes = [self.new_size(*image.shape[-2:]) for image in images]
         canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32 is the largest stride
-        mean, std = (torch.tensor(x).to(images[0].device, non_blocking=images[0].is_cuda).view(3, 1, 1)
+        mean, std = (torch.tensor(x, dtype=torch.float32).to(images[0].device, non_blocking=images[0].is_cuda).view(3, 1, 1)
                      for x in (self.image_mean, self.image_std))
         batch = mean.expand(len(images), 3, *canvas).contiguous(memory_format=torch.channels_last)
         for i, (image, (h, w)) in enumerate(zip(images, sizes)):
             image = image / 255 if image.dtype == torch.uint8 else image.float()
             batch[i, :, :h, :w] = F.interpolate(image[None], (h, w), mode="bilinear")[0]
-        batch = batch.sub_(mean).div_(std)  # all images at once; what is no image was grey, and is zero
+        batch = batch.sub_(mean).div_(std)  # all at once; what is no image held the mean, and is zero
         if targets is not None:
             targets = [_resize_target(t, image.shape[-2:], size) for t, image, size in zip(targets, images, sizes)]
         return batch, sizes, targets
@@ -163,7 +163,7 @@ class RoIHeads(nn.Module):
         losses = box_losses(scores, deltas, *(x.flatten(0, 1) for x in (rois, labels, truth, chosen)))
 
         counts = ((labels > 0) & chosen).sum(1).tolist()
-        rois, objects, labels = ([x[:n] for x, n in zip(xs, counts)] for xs in (rois, objects, labels))  # positives
+        rois, objects, labels = ([x[:n] for x, n in zip(xs, counts)] for xs in (rois, objects, labels))  # the positives
         logits = class_mask_logits(self.mask_predictor, self.mask_head(pool(rois, 14)), torch.cat(labels))
         wanted = [mask_targets(t["masks"], r, o, logits.shape[-1]) for t, r, o in zip(targets, rois, objects)]
         return losses | {"loss_mask": mask_loss(logits, torch.cat(wanted))}
@@ -293,11 +293,11 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
 
 def _without_crowds(targets: list[dict]) -> list[dict]:
     "The targets without their crowd regions, which are no objects to learn from."
-    crowds = [target["iscrowd"] for target in targets if "iscrowd" in target]
+    crowds = [target["iscrowd"] for target in targets if target.get("iscrowd") is not None]
     if not crowds or not torch.cat(crowds).any():
         return targets
     fields = ("boxes", "labels", "masks")
-    return [{f: t[f][t["iscrowd"] == 0] for f in fields} if "iscrowd" in t else t for t in targets]
+    return [t if t.get("iscrowd") is None else {f: t[f][t["iscrowd"] == 0] for f in fields} for t in targets]
 
 # %% ../nbs/12_model.ipynb #846ea2f8
 PUBLISHED = {  # torchvision's weights, and the arguments that fit them

@@ -77,8 +77,8 @@ def update_ema(
 ) -> None:
     "Move the average of the weights a little towards the weights; buffers that are counts are copied."
     decay, kinds = min(decay, (1 + step) / (10 + step)), ([], [])
-    for pair in zip(average.state_dict().values(), model.state_dict().values()):
-        kinds[pair[0].is_floating_point()].append(pair)
+    for pair in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        kinds[pair[0].is_floating_point()].append(pair)  # False: 0, the counts; True: 1
     counts, floats = (list(zip(*pairs)) for pairs in kinds)
     if counts:
         torch._foreach_copy_(*counts)

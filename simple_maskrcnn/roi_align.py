@@ -21,7 +21,7 @@ def assign_levels(
     "The pyramid level that each box reads from (Lin et al., FPN, equation 1), clamped to the levels there are."
     width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
     level = torch.log2((width * height).clamp(min=0).sqrt() / 224) + (4 - math.log2(strides[0]) + 1e-6)
-    return level.clamp(0, len(strides) - 1).long()  # long rounds down; 1e-6: as torchvision
+    return level.clamp(0, len(strides) - 1).long()  # not negative: long rounds down; 1e-6: as torchvision
 
 # %% ../nbs/09_roi_align.ipynb #0cca5de6
 def axis_samples(
@@ -39,7 +39,7 @@ def axis_samples(
     place = place.clamp(min=0).minimum(last)[..., None]
     index = place.floor() + torch.arange(2, device=start.device)  # (K, 2, bins, ratio, 2): the cells around each sample
     weight = (1 - (place - index).abs()) * (inside / ratio)[..., None]
-    return index.minimum(last[..., None]).flatten(3).long(), weight.flatten(3)
+    return index.minimum(last[..., None]).flatten(3).long(), weight.flatten(3)  # beyond the last cell the weight is 0
 
 # %% ../nbs/09_roi_align.ipynb #f8656242
 def feature_table(features: list[Tensor]) -> Tensor:  # `[B, C, H_l, W_l]` for each level → `[Σ B·H_l·W_l, C]`
@@ -62,7 +62,7 @@ def _map_geometry(shapes, strides, batch, device):
     "Stride, width, height and first row in the table, for each level and image: int64 `[L, B, 4]`."
     maps = torch.tensor([[stride, w, h, 0] for stride, (h, w) in zip(strides, shapes) for _ in range(batch)])
     maps[1:, 3] = (maps[:, 1] * maps[:, 2]).cumsum(0)[:-1]
-    return maps.view(len(strides), batch, 4).to(device)
+    return maps.view(len(strides), batch, 4).to(device, non_blocking=device.type == "cuda")
 
 
 def roi_align(
@@ -82,12 +82,12 @@ def roi_align(
         raise ValueError(f"sampling_ratio must be at least 1, not {sampling_ratio}: adaptive sampling is not supported")
     rois = torch.cat(boxes).detach().float().nan_to_num(0.0, 1e9, -1e9)  # geometry in float32; no index from a NaN
     image = torch.arange(batch).repeat_interleave(torch.tensor([len(b) for b in boxes]), output_size=len(rois))
-    image = image.to(rois.device, non_blocking=rois.is_cuda)  # one copy, which a GPU does not wait for
+    image = image.to(rois.device, non_blocking=rois.is_cuda)  # one copy, for which Python does not wait
     geometry = _map_geometry(tuple(level.shape[2:] for level in features), tuple(strides), batch, rois.device)
     stride, size, first = geometry[assign_levels(rois, strides), image].split([1, 2, 1], 1)
     index, weight = axis_samples(*(rois / stride).split(2, 1), size, output_size, sampling_ratio)  # (K, 2, S, 2r)
     (x_index, y_index), (x_weight, y_weight) = index.unbind(1), weight.unbind(1)  # (K, S, 2r)
-    rows = first[..., None] + y_index * size[:, :1, None]
+    rows = first[..., None] + y_index * size[:, :1, None]  # (K, S, 2r): a row of the map is `width` rows of the table
     index = rows[:, :, None, :, None] + x_index[:, None, :, None, :]  # (K, S, S, 2r, 2r)
     weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
     table = feature_table(features) if table is None else table

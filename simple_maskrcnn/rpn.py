@@ -6,6 +6,8 @@
 __all__ = ['RPNHead', 'matched_boxes', 'rpn_losses', 'propose', 'RegionProposalNetwork']
 
 # %% ../nbs/08_rpn.ipynb #3ddb0aac
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,7 +47,7 @@ class RPNHead(nn.Module):
 # %% ../nbs/08_rpn.ipynb #e5d175fd
 def matched_boxes(boxes: Tensor, matched: Tensor) -> Tensor:  # (..., G, 4), there may be none; (..., N) → (..., N, 4)
     "The box of the matched object; where `matched` is negative, a unit box that keeps later logarithms finite."
-    unit = (torch.arange(4, device=boxes.device) > 1).to(boxes).expand(*boxes.shape[:-2], 1, 4)  # 0 0 1 1
+    unit = (torch.arange(4, device=boxes.device) > 1).to(boxes).expand(*boxes.shape[:-2], 1, 4)  # 0 0 1 1, row 0
     return torch.cat([unit, boxes], -2).take_along_dim((matched + 1).clamp(min=0)[..., None], -2)
 
 # %% ../nbs/08_rpn.ipynb #37715707
@@ -83,8 +85,8 @@ def propose(
     picked = []
     for anchor, logit, delta in zip(anchors, logits, deltas):
         logit, best = logit.float().topk(min(k, len(anchor)), dim=1)  # (B, ≤ k), by falling score
-        row = torch.cat([logit[..., None], delta.take_along_dim(best[..., None], 1), anchor[best]], -1)  # (B, ≤ k, 9)
-        picked.append(F.pad(row, (0, 0, 0, k - len(best[0]))))  # a level with fewer is filled up with empty boxes
+        row = torch.cat([logit[..., None], delta.take_along_dim(best[..., None], 1).float(), anchor[best]], -1)  # 9 columns
+        picked.append(F.pad(row, (0, 0, 0, k - best.shape[1]), value=math.nan))  # a level with fewer is filled up
     logit, delta, anchor = torch.stack(picked, 1).split([1, 4, 4], -1)  # (B, L, k, 1), twice (B, L, k, 4)
     limits = torch.tensor(sizes).to(anchor, non_blocking=anchor.is_cuda)[:, None, None]  # (B, 1, 1, 2)
     boxes, scores = clip_boxes(decode(delta, anchor), limits), logit[..., 0].sigmoid()
