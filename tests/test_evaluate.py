@@ -274,9 +274,10 @@ EVALUATION = MEMORY[: MEMORY.index("    torch.manual_seed(0)")] + """
               "masks": torch.zeros(1, 2000, 3000, dtype=torch.uint8)}
     target["masks"][0, 100:700, 100:900] = 1
     dataset = [(torch.rand(3, 2000, 3000), target)]
-    with torch.no_grad():
-        model.eval().predict([dataset[0][0]], paste=False)  # the network's own need, as small masks
-    before = megabytes("VmHWM")
+    little = {**target, "boxes": target["boxes"] / 50, "masks": target["masks"][:, ::50, ::50]}
+    slim = maskrcnn(2, "resnet18", min_size=64, max_size=64, fpn_channels=16, box_channels=16, mask_channels=16)
+    evaluate(slim, [(torch.rand(3, 40, 60), little)], output_dir=FOLDER, progress=False)  # everything is loaded
+    before = megabytes("VmRSS")
     found = evaluate(model, dataset, output_dir=FOLDER, progress=False)
     print(megabytes("VmHWM") - before)
 """
@@ -284,10 +285,10 @@ EVALUATION = MEMORY[: MEMORY.index("    torch.manual_seed(0)")] + """
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says how much memory a process used")
 def test_peak_memory_of_a_whole_evaluation(tmp_path):
-    "From a picture of 3000×2000 pixels to a hundred detections on disk, above the most that the network itself needs."
+    "From a picture of 3000×2000 pixels to a hundred detections on disk, above the network and the picture."
     process = start(EVALUATION.replace("FOLDER", repr(str(tmp_path))))
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-3000:]
     assert len(json.loads((tmp_path / "results_segm.json").read_text())) == 100
     print(out.strip(), "MB")
-    assert float(out) < 200
+    assert float(out) < 600
