@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .backbone import conv_block
+from .conv import conv_block
 from .boxes import clip_boxes, nms_per_image
 from .deltas import decode, encode
 from .matching import IGNORED, match, sample

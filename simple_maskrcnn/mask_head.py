@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
-from .backbone import conv_block
+from .conv import conv_block
 
 # %% ../nbs/11_mask_head.ipynb #323c16e8
 @torch.no_grad()

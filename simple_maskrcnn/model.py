@@ -260,7 +260,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         "The five losses, from features."
         maps, rpn, sizes, targets = features
         proposals = self.rpn.propose(*rpn, sizes, training=True)
-        return self.rpn.losses(*rpn, targets) | self.roi_heads.losses(maps, proposals, targets)
+        return self.rpn.losses(maps, rpn[0], targets) | self.roi_heads.losses(maps, proposals, targets)
 
     def detections_of(self, features: Features, images: list[Tensor], paste: bool = True) -> list[dict]:
         "Boxes, labels, scores and masks in the images' own pixels; `paste=False` leaves masks `[K, 28, 28]`."
