@@ -2,8 +2,9 @@
 
 The two take turns, round by round, so that whatever else the machine does hits both; a ratio is the median of the rounds.
 Times on a CPU that others share mean little by themselves, so on a CPU only ratios are printed. On a GPU the table also has
-milliseconds and the number of times that the host waits for the device. There "fp32" is what PyTorch does by default:
-convolutions on an NVIDIA GPU round their inputs to TF32, for both networks; the answers are compared without that.
+milliseconds and the number of times that the host waits for the device. There "fp32" is
+what PyTorch does by default: convolutions on an NVIDIA GPU round their inputs to TF32, for both networks; the answers are
+compared without that. On a CPU that has no bfloat16, that is left out.
 
 usage: python benchmarks/model.py [--rounds N] [--threads N] [--height H --width W] [--batch N] [--only TEXT] [--json FILE]
 """
@@ -29,9 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data import machine
 
 from simple_maskrcnn.data import scene
-from simple_maskrcnn.model import MaskRCNN, load_weights
+from simple_maskrcnn.model import MaskRCNN
 from simple_maskrcnn.roi_align import roi_align
+from simple_maskrcnn.train import best_precision
 from simple_maskrcnn.viz import default_device
+from simple_maskrcnn.weights import load_weights
 
 EVERYTHING = {"rpn_batch_size_per_image": 10**6, "box_batch_size_per_image": 10**6, "rpn_post_nms_top_n_train": 300}
 
@@ -134,7 +137,7 @@ def network_runs(state: dict, device: torch.device, images: list, targets: list)
     simple = MaskRCNN(norm="frozen", levels=(5,)).to(device)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what does not fit, the RPN's predictors, stays random
-        load_weights(simple, state, "random weights")
+        load_weights(simple, state, "random weights", levels=simple.levels)
     predicting = [copy.deepcopy(network).eval() for network in (theirs, ours, simple)]
     learning = [network.train() for network in (theirs, ours)]
     return {
@@ -240,14 +243,16 @@ def main():
     print(f"ResNet-50 FPN, {args.batch} × {args.height}×{args.width}, torchvision's default sizes")
     print(f"the same answers: {agreement}\n")
 
-    rows = []
-    parts = {}
+    rows, parts = [], {}
+    bf16 = device.type == "cuda" or best_precision(device) == "bf16"  # elsewhere it is emulated, and takes minutes
     if args.only in "inference training":
         parts |= network_runs(state, device, images, targets)
     parts |= roi_runs(device)
     for part, runs in parts.items():
         if args.only not in part:
             continue
+        if not bf16:
+            runs = {name: run for name, run in runs.items() if "bf16" not in name}
         seconds = alternate(runs, args.rounds if "RoI" not in part else 4 * args.rounds, device)
         for name, value in seconds.items():
             row = {"part": part, "network": name, "ratio": round(seconds["torchvision fp32"] / value, 2)}

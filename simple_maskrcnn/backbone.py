@@ -8,13 +8,12 @@ __all__ = ['residual_block', 'ResNetBody', 'FPN', 'Backbone', 'freeze_layers']
 # %% ../nbs/04_backbone.ipynb #d21de1d7
 from collections.abc import Callable, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet
 from torchvision.ops import FrozenBatchNorm2d
 
-from .conv import conv_block, conv_norm, fold_norms
+from .conv import conv_block, conv_norm, fold_norms, init_convs
 
 # %% ../nbs/04_backbone.ipynb #38dd4989
 def residual_block(x: Tensor, block: nn.Module, folded: dict | None = None) -> Tensor:  # `folded` as in `conv_norm`
@@ -55,10 +54,7 @@ class FPN(nn.Module):
         super().__init__()
         self.inner_blocks = nn.ModuleList(conv_block(c, channels, 1, norm) for c in in_channels)  # lateral
         self.layer_blocks = nn.ModuleList(conv_block(channels, channels, 3, norm) for _ in in_channels)  # smoothing
-        for conv in (block[0] for block in (*self.inner_blocks, *self.layer_blocks)):
-            nn.init.kaiming_uniform_(conv.weight, a=1)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
+        init_convs(self, nn.init.kaiming_uniform_, a=1)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:  # finest first; of several, the pooled level follows
         merged, pyramid = None, []

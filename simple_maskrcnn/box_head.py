@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .conv import conv_block
+from .conv import conv_block, init_convs
 from .boxes import clip_boxes, nms_per_image
 from .deltas import decode, encode
 from .matching import IGNORED, match, sample
@@ -110,6 +110,4 @@ class ConvBoxHead(nn.Sequential):
     def __init__(self, channels: int, size: int = 7, out: int = 1024, norm=nn.BatchNorm2d):  # norm: makes a norm layer
         convolutions = [conv_block(channels, channels, 3, norm, relu=True) for _ in range(4)]
         super().__init__(*convolutions, nn.Flatten(), nn.Linear(channels * size * size, out), nn.ReLU(inplace=True))
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        init_convs(self, nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
-from .conv import conv_block
+from .conv import conv_block, init_convs
 
 # %% ../nbs/11_mask_head.ipynb #323c16e8
 @torch.no_grad()
@@ -29,20 +29,13 @@ def mask_targets(
     return torch.ops.torchvision.roi_align(masks[:, None].to(boxes), rois, 1.0, size, size, -1, False)[:, 0]
 
 # %% ../nbs/11_mask_head.ipynb #6f49c081
-def _init(module):
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
 class MaskHead(nn.Sequential):
     "Four 3 × 3 convolutions; in torchvision's v2 a `norm` (`nn.BatchNorm2d`) after each of them."
 
     def __init__(self, in_channels: int, channels: int = 256, norm: type[nn.Module] | None = None):
         widths = [in_channels, *[channels] * 4]
         super().__init__(*(conv_block(a, b, 3, norm, relu=True) for a, b in zip(widths, widths[1:])))
-        self.apply(_init)
+        init_convs(self, nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
 
 
 class MaskPredictor(nn.Module):
@@ -52,7 +45,7 @@ class MaskPredictor(nn.Module):
         super().__init__()
         self.conv5_mask = nn.ConvTranspose2d(channels, channels, 2, 2)
         self.mask_fcn_logits = nn.Conv2d(channels, num_classes, 1)
-        self.apply(_init)
+        init_convs(self, nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:  # `[K, C, S, S]` → `[K, num_classes, 2S, 2S]`
         return self.mask_fcn_logits(self.conv5_mask(x).relu_())

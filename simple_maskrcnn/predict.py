@@ -31,8 +31,9 @@ from .checkpoint import write_atomic
 from .data import read_image, rle_counts
 from .evaluate import evaluation_mode
 from .mask_head import encode_masks
-from .model import PUBLISHED, MaskRCNN, maskrcnn, read_weights
+from .model import MaskRCNN, maskrcnn
 from .viz import default_device, instance_color, overlay
+from .weights import PUBLISHED, read_weights
 
 # %% ../nbs/14b_predict.ipynb #10da4dc9
 def load_model(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .conv import conv_block
+from .conv import conv_block, init_convs
 from .boxes import clip_boxes, nms_sorted
 from .deltas import decode, encode
 from .matching import match, sample
@@ -29,10 +29,7 @@ class RPNHead(nn.Module):
         self.conv = nn.Sequential(*(conv_block(channels, channels, 3, relu=True) for _ in range(depth)))
         self.cls_logits = nn.Conv2d(channels, num_anchors, 1)
         self.bbox_pred = nn.Conv2d(channels, num_anchors * 4, 1)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.normal_(layer.weight, std=0.01)
-                nn.init.zeros_(layer.bias)
+        init_convs(self, nn.init.normal_, std=0.01)
 
     def predict(self, rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:  # of [(B, n, C)], the cells of each level
         "The two 1 × 1 convolutions as one matrix product: logits `[B, n*A]` and deltas `[B, n*A, 4]` for each level."

@@ -249,8 +249,8 @@ def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]
 # %% ../nbs/01_viz.ipynb #de8e9605
 STAGES = {  # a stage of the pipeline and the modules that belong to it, in reading order
     "image": ("viz", "shapes", "data", "augment", "check"),
-    "transform": ("model",),
-    "backbone": ("backbone",),
+    "transform": ("model", "weights"),
+    "backbone": ("conv", "backbone"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "rpn"),
     "RoIAlign": ("roi_align",),
     "box head": ("box_head",),
