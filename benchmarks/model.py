@@ -2,9 +2,9 @@
 
 The two take turns, round by round, so that whatever else the machine does hits both; a ratio is the median of the rounds.
 Times on a CPU that others share mean little by themselves, so on a CPU only ratios are printed. On a GPU the table also has
-milliseconds and the number of times that the host waits for the device. There "fp32" is
-what PyTorch does by default: convolutions on an NVIDIA GPU round their inputs to TF32, for both networks; the answers are
-compared without that. On a CPU that has no bfloat16, that is left out.
+milliseconds and the number of times that the host waits for the device. There "fp32" is what PyTorch does by default:
+convolutions on an NVIDIA GPU round their inputs to TF32, for both networks; the answers are compared without that.
+On a CPU that only emulates bfloat16 the rows of "bf16" are left out.
 
 usage: python benchmarks/model.py [--rounds N] [--threads N] [--height H --width W] [--batch N] [--only TEXT] [--json FILE]
 """

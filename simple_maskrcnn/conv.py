@@ -22,15 +22,14 @@ def weight_gradient(
     grad: Tensor,  # `[B, C', H', W']`, the gradient of what came out
     stride: tuple[int, int],
     padding: tuple[int, int],
-    kernel: int = 3,  # on each side
-) -> Tensor:  # `[C', C, kernel, kernel]`
-    "The gradient of a convolution's weights: for each place in the kernel, one matrix product over all cells."
+) -> Tensor:  # `[C', C, 3, 3]`
+    "The gradient of a 3 × 3 convolution's weights: for each place in the kernel, one matrix product over all cells."
     x = F.pad(x.permute(0, 2, 3, 1), (0, 0, *[padding[1]] * 2, *[padding[0]] * 2))  # (B, H + 2p, W + 2p, C)
     rows = grad.permute(0, 2, 3, 1).flatten(0, 2).t()  # (C', B·H'·W')
     (down, right), (h, w) = stride, grad.shape[2:]
     taps = [rows @ x[:, i : i + h * down : down, j : j + w * right : right].flatten(0, 2)  # (C', C)
-            for i in range(kernel) for j in range(kernel)]
-    return torch.stack(taps, -1).unflatten(-1, (kernel, kernel))
+            for i in range(3) for j in range(3)]
+    return torch.stack(taps, -1).unflatten(-1, (3, 3))
 
 # %% ../nbs/03b_conv.ipynb #e12e7b8d
 BY_PRODUCTS = 50_000 if torch.backends.cpu.get_cpu_capability() == "AVX2" else math.inf  # least numbers in an image's map

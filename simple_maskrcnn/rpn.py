@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .conv import conv_block, init_convs
 from .boxes import clip_boxes, nms_sorted
+from .conv import conv_block, init_convs
 from .deltas import decode, encode
 from .matching import match, sample
 
