@@ -23,8 +23,9 @@ from torchvision.ops import FrozenBatchNorm2d
 from .anchors import AnchorGenerator
 from .backbone import Backbone, freeze_layers
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
+from .conv import feature_table
 from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
-from .roi_align import feature_table, roi_align
+from .roi_align import roi_align
 from .rpn import RegionProposalNetwork, RPNHead, matched_boxes
 from .weights import PUBLISHED, load_weights, read_weights
 
@@ -146,14 +147,13 @@ class RoIHeads(nn.Module):
         self.mask_head, self.mask_predictor = mask_head, mask_predictor
         self.strides, self.sampling, self.detection = strides, sampling, detection
 
-    def pooler(self, features: list[Tensor]):
+    def pooler(self, features: list[Tensor], table: Tensor):
         "A function `(boxes, output_size) → [K, C, output_size, output_size]` that reads RoIs from one table."
-        features = features[: len(self.strides)]  # not from the pooled level
-        return partial(roi_align, features, strides=self.strides, table=feature_table(features))
+        return partial(roi_align, features[: len(self.strides)], strides=self.strides, table=table)  # not the pooled level
 
-    def losses(self, features: list[Tensor], proposals: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:
+    def losses(self, features: list[Tensor], table: Tensor, proposals: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:
         "Classification, box and mask loss on a sample of the proposals."
-        pool = self.pooler(features)
+        pool = self.pooler(features, table)
         rois, labels, objects, chosen = sample_proposals(proposals, targets, **self.sampling)  # (B, S, …)
         scores, deltas = self.box_predictor(self.box_head(pool(list(rois), 7)))
         truth = matched_boxes(pad_sequence([target["boxes"] for target in targets], batch_first=True), objects)
@@ -165,9 +165,9 @@ class RoIHeads(nn.Module):
         wanted = [mask_targets(t["masks"], r, o, logits.shape[-1]) for t, r, o in zip(targets, rois, objects)]
         return losses | {"loss_mask": mask_loss(logits, torch.cat(wanted))}
 
-    def detect(self, features: list[Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]) -> list[dict]:
+    def detect(self, features: list[Tensor], table: Tensor, proposals: list[Tensor], sizes: list[tuple]) -> list[dict]:
         "For each image `boxes`, `labels`, `scores`, and `masks` `[K, 28, 28]` as probabilities inside of the boxes."
-        pool = self.pooler(features)
+        pool = self.pooler(features, table)
         scores, deltas = self.box_predictor(self.box_head(pool(proposals, 7)))
         results = box_detections(scores, deltas, proposals, sizes, **self.detection)
         boxes, labels = [r["boxes"] for r in results], torch.cat([r["labels"] for r in results])
@@ -192,6 +192,7 @@ class Features(NamedTuple):
     "What is known of a batch before anything is decided."
 
     maps: list[Tensor]  # one `[B, C, H, W]` a level
+    table: Tensor  # their cells, see `feature_table`
     rpn: tuple  # anchors, objectness logits and deltas, each a list with one entry a level
     sizes: list[tuple[int, int]]  # of each image on the canvas
     targets: list[dict] | None  # on the canvas
@@ -251,18 +252,18 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
             targets = _without_crowds(targets)
         batch, sizes, targets = self.transform(images, targets)
         maps = self.backbone(batch)
-        return Features(maps, self.rpn.predict(maps, batch.shape[-2:]), sizes, targets)
+        return Features(maps, feature_table(maps), self.rpn.predict(maps, batch.shape[-2:]), sizes, targets)
 
     def losses_of(self, features: Features) -> dict[str, Tensor]:
         "The five losses, from features."
-        maps, rpn, sizes, targets = features
+        maps, table, rpn, sizes, targets = features
         proposals = self.rpn.propose(*rpn, sizes, training=True)
-        return self.rpn.losses(maps, rpn[0], targets) | self.roi_heads.losses(maps, proposals, targets)
+        return self.rpn.losses(maps, rpn[0], targets, table) | self.roi_heads.losses(maps, table, proposals, targets)
 
     def detections_of(self, features: Features, images: list[Tensor], paste: bool = True) -> list[dict]:
         "Boxes, labels, scores and masks in the images' own pixels; `paste=False` leaves masks `[K, 28, 28]`."
         proposals = self.rpn.propose(*features.rpn, features.sizes, training=False)
-        results = self.roi_heads.detect(features.maps, proposals, features.sizes)
+        results = self.roi_heads.detect(features.maps, features.table, proposals, features.sizes)
         for result, image, size in zip(results, images, features.sizes):
             result["boxes"] = _resize_boxes(result["boxes"], size, image.shape[-2:])
             if paste:

@@ -8,7 +8,7 @@ __all__ = ['RPNHead', 'matched_boxes', 'pick_anchors', 'rpn_losses', 'read_ancho
 # %% ../nbs/08_rpn.ipynb #3ddb0aac
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from .boxes import clip_boxes, nms_sorted
-from .conv import conv_block, init_convs
+from .conv import conv_block, feature_table, init_convs, map_geometry
 from .deltas import decode, encode
 from .matching import match, sample
 
@@ -76,38 +76,32 @@ def rpn_losses(
     count = chosen.sum().clamp(min=1)
     return {"loss_objectness": (objectness * chosen).sum() / count, "loss_rpn_box_reg": (box * positive).sum() / count}
 
-# %% ../nbs/08_rpn.ipynb #cd58f7f8
-@lru_cache(maxsize=8)
-def _neighbours(shapes, device):
-    "Number the cells of all levels from 1; for each of them the 3 × 3 window around it, 0 for outside: int64 `[1 + cells, 9]`."
-    near = [torch.zeros(1, 9, dtype=torch.long, device=device)]
-    for h, w in shapes:
-        first = sum(map(len, near))
-        numbers = F.pad(torch.arange(first, first + h * w, device=device).view(h, w), (1, 1, 1, 1))
-        near.append(numbers.unfold(0, 3, 1).unfold(1, 3, 1).reshape(-1, 9))
-    return torch.cat(near)
-
 # %% ../nbs/08_rpn.ipynb #9c229be3
 def read_anchors(
     head: RPNHead,
     features: list[Tensor],  # `[B, C, H, W]` for each level
     index: Tensor,  # int64 `[B, S]`: the anchors, over all levels
+    table: Tensor | None = None,  # `feature_table(features)`, if there is one already
 ) -> tuple[Tensor, Tensor]:  # `[B, S]` and `[B, S, 4]`
     "Logits and deltas of some anchors: the head works at their cells only, if these are few."
     batch, per_cell, shapes = len(index), head.cls_logits.out_channels, tuple(f.shape[2:] for f in features)
     if index.shape[1] * 9 ** (len(head.conv) - 1) > sum(h * w for h, w in shapes):
         return pick_anchors(*head(features), index)
-    table = torch.cat([features[0].new_zeros(batch, 1, features[0].shape[1]),
-                       *(f.permute(0, 2, 3, 1).flatten(1, 2) for f in features)], 1)  # (B, 1 + cells, C)
-    windows = [index // per_cell + 1]  # (B, S): the cells, numbered from 1
-    for _ in head.conv:
-        windows.append(_neighbours(shapes, index.device)[windows[-1]])  # (B, S, 9), (B, S, 9, 9), …
-    cells = windows.pop()
-    image = torch.arange(batch, device=index.device).view(-1, *[1] * (cells.ndim - 1))
-    x = F.embedding(cells + image * table.shape[1], table.flatten(0, 1))  # (B, S, 9, C)
-    for (conv, _), cells in zip(head.conv, reversed(windows)):
-        x = F.linear(x.flatten(-2), conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (…, 9*C) → (…, C)
-        x = x * (cells > 0)[..., None]
+    maps, cell = map_geometry(shapes, batch, index.device), index // per_cell  # (L, B, 3), (B, S)
+    sizes = maps[:, 0, 0] * maps[:, 0, 1]  # (L): cells of one image
+    level = torch.bucketize(cell, sizes.cumsum(0), right=True)  # (B, S)
+    cell = cell - (sizes.cumsum(0) - sizes)[level]  # now counted within its map
+    width, height, first = maps[level, torch.arange(batch, device=cell.device)[:, None]].unbind(-1)  # (B, S)
+    x, y, near, inside = cell % width, cell // width, torch.arange(9, device=cell.device), []
+    for _ in head.conv:  # (B, S) → (B, S, 9) → (B, S, 9, 9) …
+        width, height, first = (t[..., None] for t in (width, height, first))
+        x, y = x[..., None] + near % 3 - 1, y[..., None] + near // 3 - 1
+        inside.append(((x >= 0) & (x < width) & (y >= 0) & (y < height))[..., None])
+    rows = (first + y * width + x).where(inside[-1][..., 0], 0)
+    x = F.embedding(rows, feature_table(features) if table is None else table)  # (B, S, 9, C)
+    for conv, _ in head.conv:
+        x = (x * inside.pop()).flatten(-2)  # (…, 9*C), zeros for what is outside
+        x = F.linear(x, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (…, C)
     (logits,), (deltas,) = head.predict([x])  # (B, S*A), (B, S*A, 4): of all anchors at each cell
     own = torch.arange(index.shape[1], device=index.device) * per_cell + index % per_cell  # (B, S)
     return pick_anchors([logits], [deltas], own)
@@ -165,7 +159,7 @@ class RegionProposalNetwork(nn.Module):
         "The proposals of each image, as `propose` gives them; `training` chooses how many."
         return propose(anchors, logits, deltas, sizes, *self.top_n[training], self.nms_thresh, self.score_thresh)
 
-    def losses(self, features: list[Tensor], anchors: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:
-        "The two losses, as `rpn_losses` gives them, from the features on which `predict` worked."
+    def losses(self, features: list[Tensor], anchors: list[Tensor], targets: list[dict], table=None) -> dict[str, Tensor]:
+        "The two losses, as `rpn_losses` gives them, from the features on which `predict` worked, and their `feature_table`."
         settings = self.fg_iou_thresh, self.bg_iou_thresh, self.batch_size_per_image, self.positive_fraction
-        return rpn_losses(anchors, partial(read_anchors, self.head, features), targets, *settings)
+        return rpn_losses(anchors, partial(read_anchors, self.head, features, table=table), targets, *settings)
