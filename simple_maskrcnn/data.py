@@ -59,7 +59,7 @@ def write_shapes(
     n_val: int = 100,
     size: int | tuple[int, int] = 128,  # height and width, or one number for both
     seed: int = 0,  # no two seeds share a picture, nor do train and val
-    **options,  # of `ShapesDataset`: max_objects, empty, crowds, radius_parts
+    **options,  # of `ShapesDataset`: max_objects, empty, crowds, radius_parts, margin, min_visible
 ) -> Path:  # the folder
     "Write the world of shapes as a dataset in COCO format. A folder with an annotation file is complete."
     folder = Path(folder)

@@ -30,7 +30,9 @@ def make_optimizer(
     learning = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in learning if p.ndim > 1], "weight_decay": decay},
               {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr, momentum) if name == "sgd" else torch.optim.AdamW(groups, lr)
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr, momentum)
+    return torch.optim.AdamW(groups, lr, fused=all(p.is_cpu for p in learning) or None)  # None: as PyTorch chooses
 
 # %% ../nbs/12b_optim.ipynb #5251c4cd
 REFERENCE = {"sgd": (0.02, 16, 1.0), "adamw": (8e-4, 16, 0.5)}  # a learning rate, its images a step, and the power

@@ -61,13 +61,14 @@ def mask_boxes(masks: Tensor) -> Tensor:  # [N, H, W] → float32 [N, 4]: x1 y1 
 def visible_parts(
     things: list[tuple],  # (label, outlines, iscrowd) of each object, the farthest first
     size: tuple[int, int],  # height, width
+    least: float = 0.25,  # share of itself that an object must show
 ) -> tuple[list[tuple], np.ndarray]:  # the objects that can be seen, and their masks, bool [N, H, W]
-    "What each object shows where nearer ones cover it; those that show less than a quarter are dropped."
+    "What each object shows where nearer ones cover it; those that show less than `least` are dropped."
     seen, masks, covered = [], [], np.zeros(size, bool)
     for thing in reversed(things):  # the nearest first
         full = polygon_mask(thing[1], size)
         visible = full & ~covered
-        if visible.sum() >= max(12, 0.25 * full.sum()):
+        if visible.sum() >= max(12, least * full.sum()):
             seen, masks = [thing, *seen], [visible, *masks]
             covered |= full
     return seen, np.array(masks, bool).reshape(-1, *size)
@@ -131,7 +132,7 @@ def scene(size: tuple[int, int] = (240, 320)) -> tuple[Tensor, dict]:  # float32
     return to_dtype(image, torch.float32, scale=True), shapes_target(things, masks, image_id=0)
 
 # %% ../nbs/01b_shapes.ipynb #070bc158
-def _random_things(rng, size, max_objects, empty, crowds, radius_parts):
+def _random_things(rng, size, max_objects, empty, crowds, radius_parts, margin):
     "The objects of one picture, the farthest first."
     (height, width), side, things, radius = size, min(size), [], None
     if rng.random() < empty:
@@ -145,7 +146,7 @@ def _random_things(rng, size, max_objects, empty, crowds, radius_parts):
         if radius and rng.random() < 0.4:  # beside the one before, so that they overlap
             x, y = np.clip(rng.normal((x, y), radius), 0, (width, height))
         else:
-            x, y = rng.uniform(0.05, 0.95) * width, rng.uniform(0.05, 0.95) * height
+            x, y = rng.uniform(margin, 1 - margin) * width, rng.uniform(margin, 1 - margin) * height
         label, radius = int(rng.integers(1, 5)), np.exp(rng.uniform(*np.log(side / np.array(radius_parts))))
         things.append((label, [outline(label, x, y, radius, rng.uniform(0, 6.3))], 0))
     return things
@@ -174,11 +175,13 @@ class ShapesDataset(Dataset):
         empty: float = 0.05,  # share of the images that show nothing
         crowds: float = 0.1,  # share of the others with a crowd
         radius_parts: tuple[float, float] = (24, 4),  # radii: from a 24th of the shorter side to a quarter of it
+        margin: float = 0.05,  # of the picture, along each edge: free of centres, but of those placed beside another object
+        min_visible: float = 0.25,  # share that nearer objects must leave in sight; an object that shows less is left out
         transforms=None,  # called with a tv_tensors.Image (uint8) and the target; what it returns is the item
     ):
         self.n, self.size = n, (size, size) if isinstance(size, int) else tuple(size)
         self.seed, self.max_objects, self.empty, self.crowds = seed, max_objects, empty, crowds
-        self.radius_parts, self.transforms = radius_parts, transforms
+        self.radius_parts, self.margin, self.min_visible, self.transforms = radius_parts, margin, min_visible, transforms
         if n < 0 or min(self.size) < 32 or seed < 0 or max_objects < 1:
             raise ValueError(f"n={n}, size={size}, seed={seed}, max_objects={max_objects}: n and seed start at 0, "
                              "size at 32, max_objects at 1")
@@ -194,8 +197,8 @@ class ShapesDataset(Dataset):
         "Image (uint8 [3, H, W]), target, and the objects behind it as (label, outlines, iscrowd)."
         index = range(self.n)[index]  # as in a list: −1 is the last, and beyond the end is an IndexError
         rng = np.random.default_rng([index, self.seed])
-        things = _random_things(rng, self.size, self.max_objects, self.empty, self.crowds, self.radius_parts)
-        things, masks = visible_parts(things, self.size)
+        things = _random_things(rng, self.size, self.max_objects, self.empty, self.crowds, self.radius_parts, self.margin)
+        things, masks = visible_parts(things, self.size, self.min_visible)
         return paint(masks, self.size, rng), shapes_target(things, masks, index), things
 
     @property
