@@ -39,12 +39,18 @@ def weight_gradient(
     padding: tuple[int, int],
 ) -> Tensor:  # `[C', C, 3, 3]`
     "The gradient of a 3 × 3 convolution's weights: for each place in the kernel, one matrix product over all cells."
-    x = F.pad(x.permute(0, 2, 3, 1), (0, 0, *[padding[1]] * 2, *[padding[0]] * 2))  # (B, H + 2p, W + 2p, C)
-    rows = grad.permute(0, 2, 3, 1).flatten(0, 2).t()  # (C', B·H'·W')
-    (down, right), (h, w) = stride, grad.shape[2:]
-    taps = [rows @ x[:, i : i + h * down : down, j : j + w * right : right].flatten(0, 2)  # (C', C)
-            for i in range(3) for j in range(3)]
-    return torch.stack(taps, -1).unflatten(-1, (3, 3))
+    x, grad = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)  # (B, H, W, C), (B, H', W', C')
+    x = F.pad(x, (0, 0, *[padding[1]] * 2, *[padding[0]] * 2))  # (B, H + 2p, W + 2p, C)
+    (down, right), (h, w) = stride, grad.shape[1:3]
+    if stride == (1, 1):  # a shift by (i, j) is another first row
+        rows, x, width = F.pad(grad, (0, 0, 0, 2, 0, 2)).flatten(0, 2), x.flatten(0, 2), x.shape[2]
+        n = max(0, len(x) - 2 * width - 2)  # then only zeros follow
+        shifted = (x[i * width + j :][:n] for i in range(3) for j in range(3))
+        rows = rows[:n]
+    else:
+        rows = grad.flatten(0, 2)  # (B·H'·W', C')
+        shifted = (x[:, i : i + h * down : down, j : j + w * right : right].flatten(0, 2) for i in range(3) for j in range(3))
+    return torch.stack([rows.t() @ tap for tap in shifted], -1).unflatten(-1, (3, 3))  # nine (C', C) → (C', C, 3, 3)
 
 # %% ../nbs/03b_conv.ipynb #e12e7b8d
 BY_PRODUCTS = 50_000 if torch.backends.cpu.get_cpu_capability() == "AVX2" else math.inf  # least numbers in an image's map

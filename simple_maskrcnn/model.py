@@ -252,7 +252,10 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
             targets = _without_crowds(targets)
         batch, sizes, targets = self.transform(images, targets)
         maps = self.backbone(batch)
-        return Features(maps, feature_table(maps), self.rpn.predict(maps, batch.shape[-2:]), sizes, targets)
+        table = feature_table(maps)
+        parts = table.split([m[:, 0].numel() for m in maps])  # the maps again, as views: they are in memory only once
+        maps = [part.unflatten(0, (len(m), *m.shape[2:])).permute(0, 3, 1, 2) for part, m in zip(parts, maps)]
+        return Features(maps, table, self.rpn.predict(maps, batch.shape[-2:]), sizes, targets)
 
     def losses_of(self, features: Features) -> dict[str, Tensor]:
         "The five losses, from features."

@@ -57,10 +57,11 @@ class _Gather(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         index, weight = ctx.saved_tensors
-        row, order = index.flatten().int().sort(stable=True)
+        row, order = index.flatten().int().sort(stable=True)  # half as many bits: sorted faster
         first = torch.searchsorted(row, torch.arange(ctx.rows, dtype=torch.int32))  # where each row's pairs begin
         bins, weight = order // index.shape[1], weight.flatten()[order]
-        return F.embedding_bag(bins, grad, first, mode="sum", per_sample_weights=weight), None, None
+        grad = F.embedding_bag(bins, grad.contiguous(), offsets=first, mode="sum", per_sample_weights=weight)
+        return grad, None, None  # none for the weights
 
 
 def weighted_rows(table: Tensor, index: Tensor, weight: Tensor, chunk: int = 0) -> Tensor:  # `[N, C]`
@@ -80,7 +81,7 @@ def roi_align(
     output_size: int,  # bins on each side
     strides: tuple[int, ...],  # pixels a cell, for each level: consecutive powers of two
     sampling_ratio: int = 2,  # samples a bin on each axis
-    table: Tensor | None = None,  # `feature_table(features)`, if there is one already
+    table: Tensor | None = None,  # their `feature_table`, if there is one already; further levels may follow in it
 ) -> Tensor:  # `[ΣK_i, C, output_size, output_size]`, channels-last, of the features' type
     "RoIAlign over all levels and images at once; torchvision's `MultiScaleRoIAlign` (`aligned=False`)."
     batch, channels = features[0].shape[:2]

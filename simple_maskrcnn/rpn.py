@@ -81,7 +81,7 @@ def read_anchors(
     head: RPNHead,
     features: list[Tensor],  # `[B, C, H, W]` for each level
     index: Tensor,  # int64 `[B, S]`: the anchors, over all levels
-    table: Tensor | None = None,  # `feature_table(features)`, if there is one already
+    table: Tensor | None = None,  # their `feature_table`, if there is one already
 ) -> tuple[Tensor, Tensor]:  # `[B, S]` and `[B, S, 4]`
     "Logits and deltas of some anchors: the head works at their cells only, if these are few."
     batch, per_cell, shapes = len(index), head.cls_logits.out_channels, tuple(f.shape[2:] for f in features)
@@ -98,11 +98,11 @@ def read_anchors(
         x, y = x[..., None] + near % 3 - 1, y[..., None] + near // 3 - 1
         inside.append(((x >= 0) & (x < width) & (y >= 0) & (y < height))[..., None])
     rows = (first + y * width + x).where(inside[-1][..., 0], 0)
-    x = F.embedding(rows, feature_table(features) if table is None else table)  # (B, S, 9, C)
+    seen = F.embedding(rows, feature_table(features) if table is None else table)  # (B, S, 9, C)
     for conv, _ in head.conv:
-        x = (x * inside.pop()).flatten(-2)  # (…, 9*C), zeros for what is outside
-        x = F.linear(x, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (…, C)
-    (logits,), (deltas,) = head.predict([x])  # (B, S*A), (B, S*A, 4): of all anchors at each cell
+        seen = seen.where(inside.pop(), 0).flatten(-2)  # (…, 9*C), zeros for what is outside
+        seen = F.linear(seen, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (…, C)
+    (logits,), (deltas,) = head.predict([seen])  # (B, S*A), (B, S*A, 4): of all anchors at each cell
     own = torch.arange(index.shape[1], device=index.device) * per_cell + index % per_cell  # (B, S)
     return pick_anchors([logits], [deltas], own)
 
