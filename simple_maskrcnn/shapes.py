@@ -63,7 +63,7 @@ def visible_parts(
     size: tuple[int, int],  # height, width
     least: float = 0.25,  # share of itself that an object must show
 ) -> tuple[list[tuple], np.ndarray]:  # the objects that can be seen, and their masks, bool [N, H, W]
-    "What each object shows where nearer ones cover it; those that show less than `least` are dropped, and so are dots of under 12 pixels."
+    "What each object shows where nearer ones cover it; those that show less than `least`, or 12 pixels, are dropped."
     seen, masks, covered = [], [], np.zeros(size, bool)
     for thing in reversed(things):  # the nearest first
         full = polygon_mask(thing[1], size)
@@ -175,7 +175,7 @@ class ShapesDataset(Dataset):
         empty: float = 0.05,  # share of the images that show nothing
         crowds: float = 0.1,  # share of the others with a crowd
         radius_parts: tuple[float, float] = (24, 4),  # radii: from a 24th of the shorter side to a quarter of it
-        margin: float = 0.05,  # share of the picture along each edge where no centre lies, except those placed beside another object
+        margin: float = 0.05,  # share of the picture along each edge where no centre lies, but those put beside another object
         min_visible: float = 0.25,  # share that nearer objects must leave in sight; an object that shows less is left out
         transforms=None,  # called with a tv_tensors.Image (uint8) and the target; what it returns is the item
     ):
