@@ -66,13 +66,13 @@ class _Gather(torch.autograd.Function):
 
 def weighted_rows(table: Tensor, index: Tensor, weight: Tensor, chunk: int = 0) -> Tensor:  # `[N, C]`
     "`out[n] = Σ_k weight[n, k] · table[index[n, k]]`; in plain operations with `chunk`, and always on MPS."
-    if not chunk and table.device.type == "cpu":
+    if chunk or table.device.type == "mps":
+        wide = table.to(torch.promote_types(table.dtype, torch.float32))  # so that gradients in half precision do not pile up
+        parts = zip(index.split(chunk or 16384), weight.split(chunk or 16384))
+        return torch.cat([(wide[i] * w[..., None]).sum(1) for i, w in parts]).to(table.dtype)
+    if table.device.type == "cpu":
         return _Gather.apply(table, index, weight)
-    if not chunk and table.device.type != "mps":
-        return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
-    wide = table.to(torch.promote_types(table.dtype, torch.float32))  # so that gradients in half precision do not pile up
-    parts = zip(index.split(chunk or 16384), weight.split(chunk or 16384))
-    return torch.cat([(wide[i] * w[..., None]).sum(1) for i, w in parts]).to(table.dtype)
+    return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
 # %% ../nbs/09_roi_align.ipynb #5c4e2b22
 def roi_align(

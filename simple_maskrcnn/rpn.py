@@ -89,8 +89,9 @@ def read_anchors(
         return pick_anchors(*head(features), index)
     maps, cell = map_geometry(shapes, batch, index.device), index // per_cell  # (L, B, 3), (B, S)
     sizes = maps[:, 0, 0] * maps[:, 0, 1]  # (L): cells of one image
-    level = torch.bucketize(cell, sizes.cumsum(0), right=True)  # (B, S)
-    cell = cell - (sizes.cumsum(0) - sizes)[level]  # now counted within its map
+    ends = sizes.cumsum(0)
+    level = torch.bucketize(cell, ends, right=True)  # (B, S)
+    cell = cell - (ends - sizes)[level]  # now counted within its map
     width, height, first = maps[level, torch.arange(batch, device=cell.device)[:, None]].unbind(-1)  # (B, S)
     x, y, near, inside = cell % width, cell // width, torch.arange(9, device=cell.device), []
     for _ in head.conv:  # (B, S) → (B, S, 9) → (B, S, 9, 9) …
