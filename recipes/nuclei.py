@@ -39,6 +39,7 @@ NETWORK = {
     "fpn_channels": 96,
     "box_channels": 256,
     "mask_channels": 64,
+    "exact_masks": True,
     "min_size": 600,
     "max_size": 1400,
     "train_resize": False,

@@ -250,7 +250,7 @@ def train(
     valid = open_dataset(place, skip_bad=skip_bad) if place else None
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
-    given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names}
+    given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names, "exact_masks": True}
     torch.manual_seed(seed)
     model = maskrcnn(**arguments(given, maskrcnn, MaskRCNN) | dict(map(setting, set_ or [])))
     fit(model, learn, valid, **arguments(given, fit))

@@ -112,11 +112,11 @@ def _answers(model, images, targets, losses, device):
     return loss, results
 
 
-def _record(place, image_id, size, target, result, category_of, found_of) -> dict:
+def _record(place, image_id, size, target, result, category_of, found_of, exact) -> dict:
     "What is in one image and what was found there, with category ids."
     try:
         objects = _translate(coco_objects(target, size), category_of, "its target")
-        found = _translate(coco_detections(result, size), found_of, "the network's answer")
+        found = _translate(coco_detections(result, size, exact), found_of, "the network's answer")
     except ValueError as error:
         raise ValueError(f"image {image_id} (item {place} of the dataset): {error}") from error
     return {"place": place, "image_id": image_id, "size": size, "objects": objects, "detections": found}
@@ -135,7 +135,8 @@ def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
             image_id = target.get("image_id", ids[place] if ids else place)
             image_id = int(image_id) if isinstance(image_id, Tensor | np.integer) else image_id
             if not ids or image_id == ids[place]:  # else that image cannot be read, and another one stands in for it
-                records.append(_record(place, image_id, tuple(image.shape[-2:]), target, result, *maps[1:]))
+                records.append(_record(place, image_id, tuple(image.shape[-2:]), target, result, *maps[1:],
+                                       exact=bool(_of(model, "exact_masks"))))
     return records, parts
 
 # %% ../nbs/14_evaluate.ipynb #465caa0a

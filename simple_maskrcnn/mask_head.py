@@ -6,6 +6,8 @@
 __all__ = ['mask_targets', 'MaskHead', 'MaskPredictor', 'class_mask_logits', 'mask_loss', 'paste_masks', 'encode_masks']
 
 # %% ../nbs/11_mask_head.ipynb #f55d440a
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -84,12 +86,35 @@ def _patches(masks, boxes, size):
         yield patch[top - y1:bottom - y1, left - x1:right - x1], top, left
 
 
-def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:  # `[N, 1, height, width]`
-    "Probabilities `[N, S, S]`, full size, zero outside of their boxes; torchvision's `paste_masks_in_image`."
+def paste_masks(
+    masks: Tensor,  # `[N, S, S]`: probabilities
+    boxes: Tensor,  # `[N, 4]` in pixels of the image
+    size: tuple[int, int],  # height and width of the image
+    exact: bool = False,  # True: at the boxes' own edges; False: at whole pixels, as torchvision
+) -> Tensor:  # `[N, 1, height, width]`
+    "The masks in full size, zero outside of their boxes; torchvision's `paste_masks_in_image`."
     out = masks.new_zeros(len(masks), 1, *size)
-    for i, (patch, top, left) in enumerate(_patches(masks, boxes, size)):
+    for i, (patch, top, left) in enumerate((_exact_patches if exact else _patches)(masks, boxes, size)):
         out[i, 0, top:top + patch.shape[0], left:left + patch.shape[1]] = patch
     return out
+
+# %% ../nbs/11_mask_head.ipynb #912b07b1
+def _places(low, high, cells, pixels, device):
+    "Of one axis: the first pixel that a mask reaches, and for it and the next ones the bordered cell before and the share after."
+    cell = max(high - low, 1e-6) / cells
+    first, end = (min(max(math.floor(edge + 0.5), 0), pixels) for edge in (low - cell / 2, high + cell / 2))
+    place = (torch.arange(first, end, device=device) + (0.5 - low)) / cell + 0.5
+    before = place.long().clamp(0, cells)
+    return first, before, place - before
+
+
+def _exact_patches(masks, boxes, size):
+    "As `_patches`, at the boxes' own edges."
+    for mask, (x1, y1, x2, y2) in zip(F.pad(masks.float(), (1, 1, 1, 1)), boxes.tolist()):
+        top, row, down = _places(y1, y2, masks.shape[-2], size[0], masks.device)
+        left, column, right = _places(x1, x2, masks.shape[-1], size[1], masks.device)
+        rows = torch.lerp(mask[row], mask[row + 1], down[:, None])  # (height, S + 2)
+        yield torch.lerp(rows[:, column], rows[:, column + 1], right), top, left
 
 # %% ../nbs/11_mask_head.ipynb #8d0e3a83
 def _run_lengths(inside, top, left, height, width):
@@ -107,9 +132,10 @@ def encode_masks(
     boxes: Tensor,  # `[N, 4]` in pixels of the image
     size: tuple[int, int],  # height and width of the image
     threshold: float = 0.5,  # a pixel belongs to the object above it
+    exact: bool = False,  # as in `paste_masks`
 ) -> list[dict]:  # COCO's compressed RLE, one a mask: `size` and `counts`
     "From small masks to RLE inside the boxes, on the CPU, without a full-size mask; equal to encoding `paste_masks`."
     height, width = map(int, size)
-    patches = _patches(masks.detach().cpu(), boxes.detach().cpu(), (height, width))  # one at a time
-    counts = [_run_lengths((patch > threshold).numpy(), top, left, height, width) for patch, top, left in patches]
+    patches = (_exact_patches if exact else _patches)(masks.detach().cpu(), boxes.detach().cpu(), (height, width))
+    counts = [_run_lengths((patch > threshold).numpy(), top, left, height, width) for patch, top, left in patches]  # one by one
     return [coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width) for runs in counts]

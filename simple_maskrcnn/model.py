@@ -216,6 +216,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         fpn_channels: int = 256, box_channels: int = 1024, mask_channels: int = 256,  # widths
         min_size: int | list[int] = 800, max_size: int = 1333, train_resize: bool = True,  # see `Transform`
         image_mean: list[float] = (0.485, 0.456, 0.406), image_std: list[float] = (0.229, 0.224, 0.225),
+        exact_masks: bool = False,  # paste masks at the boxes' own edges; False: at whole pixels, as torchvision
         **options,  # torchvision's `rpn_…`, see `RegionProposalNetwork`, and `box_…`, see `sample_proposals` and `box_detections`
     ):
         super().__init__()
@@ -225,7 +226,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
             raise ValueError(f"norm must be one of {sorted(NORMS)}, got {norm!r}")
         if unknown := [k for k in options if k not in SAMPLING | DETECTION and not k.startswith("rpn_")]:
             raise TypeError(f"unknown options {unknown}; there are {[*SAMPLING, *DETECTION]} and rpn_…")
-        self.num_classes, self.class_names, self.levels = num_classes, class_names, list(levels)
+        self.num_classes, self.class_names, self.levels, self.exact_masks = num_classes, class_names, list(levels), exact_masks
         head_norm = nn.BatchNorm2d if v2 else None
         anchors = AnchorGenerator(anchor_sizes or default_anchor_sizes(levels), anchor_ratios)
         rpn_head = RPNHead(fpn_channels, anchors.num_anchors(), depth=2 if v2 else 1)
@@ -270,7 +271,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         for result, image, size in zip(results, images, features.sizes):
             result["boxes"] = _resize_boxes(result["boxes"], size, image.shape[-2:])
             if paste:
-                result["masks"] = paste_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]))
+                result["masks"] = paste_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), self.exact_masks)
         return results
 
     def losses(self, images: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:

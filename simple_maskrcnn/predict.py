@@ -66,8 +66,10 @@ def detect(
     "What a network finds in one picture, with masks as run lengths."
     with evaluation_mode(model):
         (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False)
-    result = {key: value[result["scores"] >= score_threshold].cpu() for key, value in result.items()}
-    return result | {"masks": encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]))}
+    boxes, scores = result["boxes"], result["scores"]
+    keep = (scores >= score_threshold) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # thinner than that is no object
+    result = {key: value[keep].cpu() for key, value in result.items()}
+    return result | {"masks": encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), exact=model.exact_masks)}
 
 # %% ../nbs/14b_predict.ipynb #d57390d9
 def label_image(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import child_environment
 from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
@@ -26,7 +27,7 @@ NETWORK = ("--backbone resnet18 --levels 3,4 --anchor-sizes 16,32,64 --fpn-chann
 
 def command(*words, cwd: Path, code: int = 0) -> str:
     """Run a command line in a process of its own; return what it wrote to stdout and stderr."""
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SIMPLE_MASKRCNN_DEVICE": "cpu", "PYTHONUTF8": "1"}
+    env = child_environment(OMP_NUM_THREADS="1", PYTHONUTF8="1")
     done = subprocess.run([sys.executable, "-m", "simple_maskrcnn.cli", *map(str, words)], cwd=cwd, env=env,
                           capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == code, done.stdout + done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT, child_environment
 from torch.utils.data import Subset
 
 from simple_maskrcnn import train as training
@@ -19,7 +20,6 @@ from simple_maskrcnn.evaluate import evaluate
 from simple_maskrcnn.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.train import fit
 
-ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT.parent / "shared/data/coco_mini"
 TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_channels": 32, "mask_channels": 16, "min_size": 64,
         "max_size": 64, "anchor_sizes": [[16], [32], [48]], "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 50,
@@ -72,7 +72,7 @@ training.fit(model, train, valid, output_dir=out, **options)
 
 
 def start(out: Path, options: dict | None = None, kill: str = "", launcher: tuple = ()) -> subprocess.CompletedProcess:
-    env = os.environ | {"PYTHONPATH": str(ROOT), "KILL": kill, "SIMPLE_MASKRCNN_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    env = child_environment(KILL=kill, OMP_NUM_THREADS="1")
     script = out.parent / "child.py"
     script.write_text(CHILD)
     command = [sys.executable, *launcher, str(script), str(out), json.dumps(options or {})]
@@ -193,7 +193,7 @@ if __name__ == "__main__":
 def test_a_notebook_launches_two_processes(tmp_path, free_port):
     script = tmp_path / "notebook.py"
     script.write_text(NOTEBOOK)
-    env = os.environ | {"PYTHONPATH": str(ROOT), "SIMPLE_MASKRCNN_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    env = child_environment(OMP_NUM_THREADS="1")
     command = [sys.executable, str(script), str(tmp_path / "run"), free_port]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -224,8 +224,7 @@ accelerator.end_training()
 def test_a_script_starts_itself_anew_as_two_processes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    env |= {"PYTHONPATH": str(ROOT), "SIMPLE_MASKRCNN_DEVICE": "cpu"}
+    env = {k: v for k, v in child_environment().items() if k != "OMP_NUM_THREADS"}
     command = [sys.executable, str(script), str(tmp_path / "run")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

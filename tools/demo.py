@@ -34,6 +34,7 @@ NETWORK = {  # slim, and with a small pyramid for small pictures: see 05_anchors
     "fpn_channels": 48,
     "box_channels": 256,
     "mask_channels": 32,
+    "exact_masks": True,
     "min_size": SIZE,
     "max_size": SIZE,
     "rpn_pre_nms_top_n_train": 200,
