@@ -160,6 +160,7 @@ def train_transforms(
     large_scale_jitter: tuple[float, float, int] | None = None,  # least scale, greatest scale, side of the window
     crop: int | None = None,  # side of a window at a random place, after `scales`; black where the image is smaller
     color: float = 0.0,  # strength of the change of brightness, contrast, saturation and hue: 0 none, 1 strong
+    grey: bool = False,  # of `color` brightness and contrast only, for pictures without colours: much less to compute
     min_area: float = 1,  # objects with fewer mask pixels than this are dropped
     extra: Sequence[Callable] = (),  # further v2 transforms; all boxes are then taken from the masks
 ) -> T.Compose:  # to be given to a dataset: called with (image, target), returns the item as the model takes it
@@ -181,7 +182,7 @@ def train_transforms(
     if large_scale_jitter:
         low, high, side = large_scale_jitter
         steps += [ScaleJitter((side, side), (low, high)), RandomWindow((side, side)), drop_unseen]
-    steps += [T.ColorJitter(color / 2, color / 2, color / 2, color / 10)] if color else []
+    steps += [T.ColorJitter(color / 2, color / 2, *(() if grey else (color / 2, color / 10)))] if color else []
     retrace = "all" if extra else "border" if crop or large_scale_jitter else "none"
     return T.Compose([*steps, *extra, partial(tidy, min_area=min_area, retrace=retrace)])
 

@@ -203,6 +203,7 @@ def train(
     large_scale_jitter: Annotated[str | None, augmentation("least scale, greatest scale, side of the window, such as "
                                                            "0.1,2,1024", "--jitter")] = None,
     color: Annotated[float, augmentation("change of brightness, contrast, saturation and hue, 0 to 1")] = 0.0,
+    grey: Annotated[bool, augmentation("of --color brightness and contrast only")] = False,
     output_dir: Annotated[Path, training("gets checkpoints, metrics, best/ and last/")] = Path("runs/train"),
     epochs: Annotated[int, training("passes over the training images")] = 12,
     batch_size: Annotated[int, training("images at a time, on each process")] = 2,
