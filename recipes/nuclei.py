@@ -1,7 +1,7 @@
 """Cell nuclei (Data Science Bowl 2018, fluorescence) from scratch: train, evaluate, and draw a sheet of predictions.
 
     python recipes/nuclei.py --data DIR                                                      # on two CPU cores
-    python recipes/nuclei.py --data DIR --wide --epochs 75 --batch-size 16                   # on a GPU
+    python recipes/nuclei.py --data DIR --wide --epochs 120 --batch-size 16                  # on a GPU
 
 DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances_val.json. Why each number is what it is:
 
@@ -69,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with train/, val/ and annotations/")
     parser.add_argument("--out", type=Path, default=Path("runs/nuclei"), help="where to write (default: runs/nuclei)")
-    parser.add_argument("--epochs", type=int, default=19, help="passes over the pictures (default: 19; with a GPU: 75)")
+    parser.add_argument("--epochs", type=int, default=19, help="passes over the pictures (default: 19; with a GPU: 120)")
     parser.add_argument("--batch-size", type=int, default=4, help="windows a step, of all processes (default: 4; with a GPU: 16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of AdamW (default: 0.001)")
     parser.add_argument("--wide", action="store_true", help="the published widths, and more boxes to learn from: for a GPU")
@@ -77,7 +77,7 @@ def main():
     start_processes()
     start = time.perf_counter()
     augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(400, 641, 16), max_size=4000, crop=256,
-                               color=0.5, grey=True, min_area=10)
+                               color=0.8 if args.wide else 0.5, grey=True, min_area=10)
     train, valid = load(args.data, "train", augment), load(args.data, "val", eval_transforms())
     torch.manual_seed(0)
     model = maskrcnn(len(train.class_names), **(NETWORK | (WIDE if args.wide else {})))

@@ -85,11 +85,11 @@ def _nms_by_rounds(boxes, iou_threshold, pairs=2**23):
     "A box stays unless one that stays suppresses it: put in the answer until it is the same."
     rank = torch.arange(boxes.shape[1], device=boxes.device)
     parts = boxes.split(max(1, pairs // max(1, len(rank)) ** 2))  # some groups at a time: IoUs are large tables
-    over = torch.cat([(box_iou(part, part) > iou_threshold) & (rank[:, None] < rank) for part in parts])  # (G, N, N)
+    over = torch.cat([((box_iou(part, part) > iou_threshold) & (rank[:, None] < rank)).half() for part in parts])  # (G, N, N)
     before, keep = None, torch.ones_like(boxes[..., 0], dtype=torch.bool)
     while before is None or not torch.equal(before, keep):  # asked after every eighth round: a GPU is waited for
-        for _ in range(8):
-            before, keep = keep, ~(over & keep[..., None]).any(-2)
+        for _ in range(8):  # to count those who suppress a box is a matrix product, which GPUs are fast at
+            before, keep = keep, (keep.half()[:, None] @ over)[:, 0] == 0
     return keep
 
 
@@ -100,7 +100,8 @@ def nms_sorted(
 ) -> Tensor:  # bool `[G, N]`: which boxes stay
     "Non-maximum suppression within many groups that are sorted and of the same length."
     if boxes.device.type != "cpu" and boxes.shape[1] ** 2 <= pairs:
-        return _nms_by_rounds(boxes, iou_threshold, pairs)
+        with torch.autocast(boxes.device.type, enabled=False):  # which would convert the table in every round
+            return _nms_by_rounds(boxes, iou_threshold, pairs)
     falling = torch.arange(boxes.shape[1], 0, -1).to(boxes)
     keep = torch.zeros(boxes.shape[:2], dtype=torch.bool, device=boxes.device)
     for row, group in zip(keep, boxes):
