@@ -40,7 +40,8 @@ readme: .venv/installed-dev ## write README.md from nbs/index.ipynb
 site: .venv/installed-dev ## build the website: _site/index.html
 	$(PY) tools/build_site.py
 
-bench: .venv/installed-dev ## run every script in benchmarks/
+bench: .venv/installed-dev ## race against torchvision: the network, then reading and masks
+	$(PY) -m simple_maskrcnn.cli bench
 	@for script in benchmarks/*.py; do echo "$$script"; $(PY) "$$script" || exit 1; done
 
 clean: ## remove what was built; .venv stays

@@ -14,7 +14,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -22,9 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import PIL
 import torch
-import torchvision
 from torch import Tensor
 from torch.testing import assert_close
 from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
@@ -32,6 +29,7 @@ from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from simple_maskrcnn.bench import machine
 from simple_maskrcnn.data import CocoDataset, write_shapes
 
 
@@ -77,18 +75,6 @@ def measure(images: Path, annotations: Path, rounds: int = 5, limit: int | None 
         "ratio": median["torchvision"] / median["CocoDataset"],
         "ratio_processor_time": processor["torchvision"] / processor["CocoDataset"],
     }
-
-
-def machine() -> dict:
-    """What the figures depend on; no name of the machine."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__,
-                "pillow": PIL.__version__, "numpy": np.__version__}
-    return {"cpu": model, "capability": torch.backends.cpu.get_cpu_capability(), "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(), "system": platform.system(), **versions}
 
 
 def main():

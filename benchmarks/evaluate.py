@@ -25,10 +25,8 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from data import machine
-
+from simple_maskrcnn.bench import machine
 from simple_maskrcnn.mask_head import encode_masks
 
 

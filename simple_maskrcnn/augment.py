@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['STRETCH', 'to_tv_tensors', 'RandomShortestSize', 'ScaleJitter', 'tidy', 'to_item', 'RandomWindow', 'ScaledWindow',
-           'drop_unseen', 'train_transforms', 'eval_transforms', 'collate', 'AspectBatchSampler', 'seeded',
-           'SeededDataset', 'image_sizes', 'make_loader']
+           'drop_unseen', 'train_transforms', 'eval_transforms', 'AspectBatchSampler', 'seeded', 'SeededDataset',
+           'pack', 'unpack', 'collate', 'image_sizes', 'make_loader']
 
 # %% ../nbs/02b_augment.ipynb #52c76597
+import math
 import os
 import random
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -191,14 +193,6 @@ def eval_transforms() -> T.Compose:
     "For evaluation nothing is changed: the same item as without transforms."
     return T.Compose([to_tv_tensors, to_item])
 
-# %% ../nbs/02b_augment.ipynb #43bbd4b8
-def collate(
-    batch: list,  # (image, target) pairs
-) -> tuple[list[Tensor], list[dict]]:
-    "A batch as detectors take it: a list of images, each of its own size, and a list of targets."
-    images, targets = zip(*batch, strict=True)
-    return list(images), list(targets)
-
 # %% ../nbs/02b_augment.ipynb #14ba18e8
 STRETCH = 32  # batches that are sorted by aspect ratio together; more gives less padding and less mixing
 
@@ -284,6 +278,55 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
+# %% ../nbs/02b_augment.ipynb #e9bb911f
+class _Place(NamedTuple):
+    "Of a tensor in a packed batch: it is the next one of its type."
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+def pack(images: list, targets: list[dict]) -> tuple[dict[torch.dtype, Tensor], list, list[dict]]:
+    "The tensors of each type end to end, and images and targets with places instead of tensors."
+    parts = {}
+
+    def put(value):
+        if not isinstance(value, Tensor):
+            return value
+        parts.setdefault(value.dtype, []).append(value.as_subclass(Tensor).flatten())
+        return _Place(value.dtype, tuple(value.shape))
+
+    images, targets = [put(image) for image in images], [{key: put(value) for key, value in t.items()} for t in targets]
+    return {dtype: torch.cat(tensors) for dtype, tensors in parts.items()}, images, targets
+
+
+def unpack(parts: dict, images: list, targets: list[dict]) -> tuple[list[Tensor], list[dict]]:
+    "Images and targets again, from what `pack` gave; their tensors are views."
+    start = dict.fromkeys(parts, 0)
+
+    def take(value):
+        if not isinstance(value, _Place):
+            return value
+        first, start[value.dtype] = start[value.dtype], start[value.dtype] + math.prod(value.shape)
+        return parts[value.dtype][first : start[value.dtype]].view(value.shape)
+
+    return [take(image) for image in images], [{key: take(value) for key, value in t.items()} for t in targets]
+
+
+class _Batch(tuple):
+    "Images and targets, which go to another process packed and arrive there as a plain tuple."
+
+    def __reduce__(self):
+        return unpack, pack(*self)
+
+
+def collate(
+    batch: list,  # (image, target) pairs
+) -> tuple[list[Tensor], list[dict]]:
+    "A batch as detectors take it: a list of images, each of its own size, and a list of targets."
+    images, targets = zip(*batch, strict=True)
+    return _Batch((list(images), list(targets)))
+
 # %% ../nbs/02b_augment.ipynb #7e83a037
 def image_sizes(
     dataset: Dataset,  # or a `Subset` of one
@@ -294,15 +337,6 @@ def image_sizes(
         return [sizes[i] for i in dataset.indices]
     sizes = getattr(dataset, "image_sizes", None)
     return [(1, 1)] * len(dataset) if sizes is None else [(int(height), int(width)) for height, width in sizes]
-
-
-def _allow_open_files():
-    "Linux: each tensor on its way from a worker is an open file, and the usual limit of 1,024 is soon reached."
-    if torch.multiprocessing.get_sharing_strategy() == "file_descriptor":
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
 
 
 def _ignore_interrupts(worker: int):
@@ -325,8 +359,6 @@ def make_loader(
     "A loader whose epochs can be repeated and resumed: `loader.batch_sampler.begin(epoch, batch)` before a pass."
     if batch_sampler is None:
         batch_sampler = AspectBatchSampler(image_sizes(dataset), batch_size, train, seed, drop_last)
-    if num_workers:
-        _allow_open_files()
     return DataLoader(SeededDataset(dataset), batch_sampler=batch_sampler, num_workers=num_workers, collate_fn=collate,
                       pin_memory=pin_memory, persistent_workers=num_workers > 0, worker_init_fn=_ignore_interrupts,
                       generator=torch.Generator().manual_seed(seed))  # else it draws from the global one

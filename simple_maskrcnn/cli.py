@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'data', 'network', 'augmentation', 'training', 'command', 'option', 'shapes', 'Layout', 'locate',
-           'open_dataset', 'check', 'arguments', 'numbers', 'setting', 'train', 'evaluate', 'predict', 'main']
+           'open_dataset', 'check', 'arguments', 'numbers', 'setting', 'train', 'evaluate', 'predict', 'bench', 'main']
 
 # %% ../nbs/19_cli.ipynb #1c7c589d
 import inspect
@@ -303,6 +303,28 @@ def predict(
     if done["failed"]:
         typer.echo(f"{len(done['failed'])} could not be read: {', '.join(done['failed'])}", err=True)
         raise typer.Exit(1)
+
+# %% ../nbs/19_cli.ipynb #fd65c7b7
+@command
+def bench(
+    rounds: Annotated[int, option("how often each takes its turn")] = 5,
+    height: Annotated[int, option("of the input image in pixels; the networks enlarge it to torchvision's default")] = 480,
+    width: Annotated[int, option("of the input image")] = 640,
+    batch_size: Annotated[int, option("images at a time")] = 1,
+    threads: Annotated[int | None, option("of PyTorch; if not given, its own choice")] = None,
+    only: Annotated[str, option("parts whose name contains it: inference, training, RoIAlign, memory")] = "",
+    json_file: Annotated[Path | None, option("gets the figures, the machine and the command", "--json")] = None,
+):
+    "Race this network against torchvision's: the same weights and answers, then speed and memory."
+    given = locals()
+    from simple_maskrcnn.bench import benchmark
+    from simple_maskrcnn.checkpoint import write_atomic
+
+    result = benchmark(**arguments(given, benchmark), report=typer.echo)
+    if json_file:
+        words = [Path(word).name if "/" in word or os.sep in word else word for word in sys.argv[1:]]
+        text = json.dumps({"command": " ".join(["simple-maskrcnn", *words]), **result}, indent=1) + "\n"
+        write_atomic(json_file, lambda file: file.write(text.encode()))
 
 # %% ../nbs/19_cli.ipynb #2500e575
 def main() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from simple_maskrcnn import ap, augment, cli, data, evaluate, model, predict
+from simple_maskrcnn import ap, augment, bench, cli, data, evaluate, model, predict
 from simple_maskrcnn import train as training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -225,7 +225,7 @@ def test_a_wrong_command_line_is_exit_code_2(line):
     assert code == 2 and "Usage" in said
 
 
-@pytest.mark.parametrize("name", ["", "shapes", "check", "train", "evaluate", "predict"])
+@pytest.mark.parametrize("name", ["", "shapes", "check", "train", "evaluate", "predict", "bench"])
 def test_help(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     code, said = here(*name.split(), "--help")
@@ -251,6 +251,7 @@ def defaults(*functions) -> dict:
 def test_defaults_are_those_of_the_library():
     library = {"train": defaults(model.MaskRCNN, model.maskrcnn, augment.train_transforms, training.fit),
                "evaluate": defaults(evaluate.evaluate), "predict": defaults(predict.predict_files),
+               "bench": defaults(bench.benchmark),
                "shapes": {"train": 1000, "val": 100, "size": 128, "seed": 0}}
     wrong = []
     for name, there in library.items():
@@ -281,7 +282,7 @@ def test_what_is_given_arrives(monkeypatch, work):
                       0.3, "--tracker", "tensorboard", "--tracker", "wandb", "--workers", 3, "--no-resume", "--ema", 0.9)
     assert code == 0, said
     assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
-                                           "max_size": 64, "color": 0.3}
+                                           "max_size": 64, "color": 0.3, "grey": False}
     (network, learn, valid), options = seen["fit"]
     assert (len(learn), len(valid), network.transform.train_resize) == (8, 3, False)
     expected = {"milestones": [1, 2.5], "trackers": ["tensorboard", "wandb"], "num_workers": 3, "resume": False, "ema": 0.9,
