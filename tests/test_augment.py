@@ -116,7 +116,7 @@ def test_transforms_and_datasets_can_be_sent_to_a_process():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands tensors over as open files")
 def test_more_tensors_on_their_way_than_open_files_allowed():
-    "Without raising the limit: 'received 0 items of ancdata' or 'Too many open files'."
+    "If each tensor were a file of its own: 'received 0 items of ancdata' or 'Too many open files'."
     code = """
         import resource, time
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -130,6 +130,15 @@ def test_more_tensors_on_their_way_than_open_files_allowed():
     """
     out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
     assert out.stdout.strip() == "done", out.stderr[-2000:]
+
+
+def test_accelerate_takes_what_workers_have_packed():
+    loader = prepare_data_loader(make_loader(shapes(), 4, num_workers=1), num_processes=1, process_index=0, put_on_device=False)
+    found, expected = list(loader), list(make_loader(shapes(), 4))
+    assert len(found) == len(expected) > 0
+    for (images, targets), (other_images, other_targets) in zip(found, expected):
+        assert_close(images, other_images, rtol=0, atol=0)
+        assert_close(targets, other_targets, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("n", [5, 16, 21, 24])
