@@ -105,7 +105,7 @@ def learn(network: nn.Module, images: list[Tensor], targets: list[dict], bf16: b
 
 
 def compare(ours: dict, theirs: dict, our_losses: dict, their_losses: dict) -> str:
-    "Raise an error unless detections and losses are the same, to rounding."
+    "Raise an error unless scores, boxes and losses are the same, to rounding."
     if len(ours["boxes"]) != len(theirs["boxes"]) or not len(ours["boxes"]):
         raise AssertionError(f"{len(ours['boxes'])} detections, torchvision {len(theirs['boxes'])}")
     scores = (ours["scores"] - theirs["scores"]).abs().max().item()
