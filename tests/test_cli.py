@@ -284,7 +284,7 @@ def test_what_is_given_arrives(monkeypatch, work):
     assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
                                            "max_size": 64, "color": 0.3, "grey": False}
     (network, learn, valid), options = seen["fit"]
-    assert (len(learn), len(valid), network.transform.train_resize) == (8, 3, False)
+    assert (len(learn), len(valid), network.transform.train_resize, network.exact_masks) == (8, 3, False, True)
     expected = {"milestones": [1, 2.5], "trackers": ["tensorboard", "wandb"], "num_workers": 3, "resume": False, "ema": 0.9,
                 "epochs": 12, "seed": 0, "clip_norm": 5.0}
     assert {name: options[name] for name in expected} == expected
