@@ -283,7 +283,8 @@ class _Place(NamedTuple):
     "Of a tensor in a packed batch: it is the next one of its type."
 
     dtype: torch.dtype
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of its axes in the order in which they lie in memory
+    axes: tuple[int, ...]  # that order
 
 
 def pack(images: list, targets: list[dict]) -> tuple[dict[torch.dtype, Tensor], list, list[dict]]:
@@ -293,8 +294,10 @@ def pack(images: list, targets: list[dict]) -> tuple[dict[torch.dtype, Tensor], 
     def put(value):
         if not isinstance(value, Tensor):
             return value
-        parts.setdefault(value.dtype, []).append(value.as_subclass(Tensor).flatten())
-        return _Place(value.dtype, tuple(value.shape))
+        axes = sorted(range(value.ndim), key=value.stride, reverse=True)  # an image may lie channels-last, and shall stay so
+        value = value.as_subclass(Tensor).permute(axes)
+        parts.setdefault(value.dtype, []).append(value.flatten())
+        return _Place(value.dtype, tuple(value.shape), tuple(axes))
 
     images, targets = [put(image) for image in images], [{key: put(value) for key, value in t.items()} for t in targets]
     return {dtype: torch.cat(tensors) for dtype, tensors in parts.items()}, images, targets
@@ -308,7 +311,8 @@ def unpack(parts: dict, images: list, targets: list[dict]) -> tuple[list[Tensor]
         if not isinstance(value, _Place):
             return value
         first, start[value.dtype] = start[value.dtype], start[value.dtype] + math.prod(value.shape)
-        return parts[value.dtype][first : start[value.dtype]].view(value.shape)
+        found = parts[value.dtype][first : start[value.dtype]].view(value.shape)
+        return found.permute(sorted(range(found.ndim), key=value.axes.__getitem__))  # the axes as they were
 
     return [take(image) for image in images], [{key: take(value) for key, value in t.items()} for t in targets]
 

@@ -124,13 +124,14 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
 
 def _raise_first_fault(targets: list[dict], num_classes: int) -> None:
     for i, target in enumerate(targets):
+        known = f"; image_id {int(target['image_id'])}" if isinstance(target.get("image_id"), int | Tensor) else ""
         for j, (box, label) in enumerate(zip(target["boxes"].tolist(), target["labels"].tolist())):
             if not (all(map(math.isfinite, box)) and box[2] > box[0] and box[3] > box[1]):
                 raise ValueError(f"targets[{i}]['boxes'][{j}] = {box} is degenerate: boxes are x1 y1 x2 y2 "
-                                 "with x2 > x1 and y2 > y1 (is it x y w h?)")
+                                 f"with x2 > x1 and y2 > y1 (is it x y w h?){known}")
             if not 1 <= label < num_classes:
                 raise ValueError(f"targets[{i}]['labels'][{j}] = {label}: labels are 1…{num_classes - 1}, "
-                                 "and 0 is the background")
+                                 f"and 0 is the background{known}")
 
 # %% ../nbs/12_model.ipynb #52de8ccf
 class RoIHeads(nn.Module):

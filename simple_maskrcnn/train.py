@@ -297,7 +297,9 @@ class Run:
         if valid is not None:
             found = evaluate(network, valid, losses=True, accelerator=self.accelerator, **options)
             losses = found["loss"]
-            record = {"valid": {"loss": sum(losses.values()), **losses}, "bbox": found["bbox"], "segm": found["segm"]}
+            by_class = {name: figures["AP"] for name, figures in found["per_class"]["segm"].items()}
+            record = {"valid": {"loss": sum(losses.values()), **losses}, "bbox": found["bbox"], "segm": found["segm"],
+                      "segm_by_class": by_class}
         if self.accelerator.is_main_process:
             save_model(network, self.folder / "last")
             if record and record["segm"]["AP"] > self.best:

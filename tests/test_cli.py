@@ -3,6 +3,8 @@
 import inspect
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from conftest import child_environment
 from PIL import Image
 from pycocotools.coco import COCO
@@ -234,6 +237,22 @@ def test_help(name, monkeypatch):
     for parameter in inspect.signature(function).parameters.values() if function else ():
         (hint,) = parameter.annotation.__metadata__
         assert hint.help.split()[0] in said, parameter
+
+
+def commands_of_the_readme() -> list[list[str]]:
+    """The words of every command for `simple-maskrcnn` in the README's blocks, without the program itself."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(found[1], comments=True) for line in lines
+            if (found := re.match(r"[^#]*simple(?:-maskrcnn|_maskrcnn\.cli) (.*)", line))]
+
+
+def test_the_commands_of_the_readme_are_understood():
+    group = typer.main.get_command(cli.app)
+    found = commands_of_the_readme()
+    assert {"check", "train", "predict"} <= {name for name, *_ in found} and len(found) >= 5
+    for name, *words in found:
+        group.commands[name].make_context(name, words)  # an option that does not exist is an error
 
 
 def test_help_does_not_load_the_libraries():
