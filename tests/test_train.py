@@ -102,6 +102,15 @@ def whole(tmp_path_factory) -> Path:
     return out
 
 
+def test_each_evaluation_records_the_ap_of_each_class(whole):
+    records = [record for record in read_metrics(whole / "metrics.jsonl") if "segm" in record]
+    assert len(records) == 2
+    for record in records:
+        values = [ap for ap in record["segm_by_class"].values() if ap >= 0]  # −1: no object of that class
+        assert set(record["segm_by_class"]) == {"circle", "square", "triangle", "star"}
+        assert sum(values) / len(values) == pytest.approx(record["segm"]["AP"])
+
+
 def test_killed_again_and_again_it_ends_with_the_same_bits(whole, tmp_path):
     out = tmp_path / "run"
     # after a step that no checkpoint holds; while a checkpoint is moved into place; in an evaluation; while models are saved
