@@ -72,7 +72,7 @@ def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:  # own class `[K, S, S
     return F.binary_cross_entropy_with_logits(logits.float(), targets) if len(logits) else logits.float().sum() * 0
 
 # %% ../nbs/11_mask_head.ipynb #06571431
-def _patches(masks, boxes, size):
+def _whole_patches(masks, boxes, size):
     "Each mask `[S, S]` stretched over its box, as far as it lies in the image, and the row and column where it begins."
     height, width = size
     low, high = boxes.float().split(2, 1)
@@ -86,6 +86,10 @@ def _patches(masks, boxes, size):
         yield patch[top - y1:bottom - y1, left - x1:right - x1], top, left
 
 
+def _patches(masks, boxes, size, exact):
+    return (_exact_patches if exact else _whole_patches)(masks, boxes, size)
+
+
 def paste_masks(
     masks: Tensor,  # `[N, S, S]`: probabilities
     boxes: Tensor,  # `[N, 4]` in pixels of the image
@@ -94,7 +98,7 @@ def paste_masks(
 ) -> Tensor:  # `[N, 1, height, width]`
     "The masks in full size, zero outside of their boxes; torchvision's `paste_masks_in_image`."
     out = masks.new_zeros(len(masks), 1, *size)
-    for i, (patch, top, left) in enumerate((_exact_patches if exact else _patches)(masks, boxes, size)):
+    for i, (patch, top, left) in enumerate(_patches(masks, boxes, size, exact)):
         out[i, 0, top:top + patch.shape[0], left:left + patch.shape[1]] = patch
     return out
 
@@ -109,7 +113,7 @@ def _places(low, high, cells, pixels, device):
 
 
 def _exact_patches(masks, boxes, size):
-    "As `_patches`, at the boxes' own edges."
+    "As `_whole_patches`, at the boxes' own edges."
     for mask, (x1, y1, x2, y2) in zip(F.pad(masks.float(), (1, 1, 1, 1)), boxes.tolist()):
         top, row, down = _places(y1, y2, masks.shape[-2], size[0], masks.device)
         left, column, right = _places(x1, x2, masks.shape[-1], size[1], masks.device)
@@ -136,6 +140,6 @@ def encode_masks(
 ) -> list[dict]:  # COCO's compressed RLE, one a mask: `size` and `counts`
     "From small masks to RLE inside the boxes, on the CPU, without a full-size mask; equal to encoding `paste_masks`."
     height, width = map(int, size)
-    patches = (_exact_patches if exact else _patches)(masks.detach().cpu(), boxes.detach().cpu(), (height, width))
-    counts = [_run_lengths((patch > threshold).numpy(), top, left, height, width) for patch, top, left in patches]  # one by one
+    patches = _patches(masks.detach().cpu(), boxes.detach().cpu(), (height, width), exact)  # one at a time
+    counts = [_run_lengths((patch > threshold).numpy(), top, left, height, width) for patch, top, left in patches]
     return [coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width) for runs in counts]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import typer
-from conftest import child_environment
+from conftest import ROOT, child_environment
 from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
@@ -23,7 +23,6 @@ from typer.testing import CliRunner
 from simple_maskrcnn import ap, augment, bench, cli, data, evaluate, model, predict
 from simple_maskrcnn import train as training
 
-ROOT = Path(__file__).resolve().parent.parent
 NETWORK = ("--backbone resnet18 --levels 3,4 --anchor-sizes 16,32,64 --fpn-channels 16 --box-channels 16 --mask-channels 8 "
            "--min-size 64 --max-size 64 --set rpn_post_nms_top_n_train=50 --set rpn_post_nms_top_n_test=50").split()
 
