@@ -208,10 +208,20 @@ def _image_problem(record, image_dir, files):
         return "image file is missing", Path(image_dir, record["file_name"])
 
 
+def _boxed(annotation, images):
+    "The annotation with the box around its mask. With a mask that cannot be used it gets any, and the mask will be reported."
+    image, mask = images.get(annotation["image_id"], {"height": 1, "width": 1}), annotation["segmentation"]
+    size = image["height"], image["width"]
+    usable = annotation["image_id"] in images and not mask_problem(mask, *size)
+    box = coco_mask.toBbox(segmentation_rles([mask], size))[0].tolist() if usable else [0, 0, *size[::-1]]
+    return {**annotation, "bbox": box}
+
+
 def check_coco(
     content: dict,  # of the file: images, annotations, categories
     label_of: dict,  # category id → label
     image_dir: str | Path,  # has to hold every image
+    boxes_from_masks: bool = False,  # instead of looking at each `bbox`, put the box around the mask there
 ) -> tuple[list, list, dict]:  # the images and annotations that can be used; what is wrong: kind → places
     "Check every record of a COCO file, without opening the images."
     images, annotations, problems, files = {}, {}, {}, set(os.listdir(image_dir))
@@ -219,6 +229,8 @@ def check_coco(
     todo += [(record, annotations, annotation_problem, (images, label_of)) for record in content["annotations"]]
     for record, usable, judge, context in todo:
         try:
+            if boxes_from_masks and usable is annotations:
+                record = _boxed(record, images)
             problem = judge(record, *context)
             if not problem and record["id"] in usable:
                 problem = "id is used twice", record["id"]
@@ -251,6 +263,7 @@ class CocoDataset(Dataset):
         transforms=None,  # called with a tv_tensors.Image (uint8) and the target; what it returns is the item
         skip_bad: bool = False,  # leave bad records and unreadable images out with a warning, instead of stopping
         drop_empty: bool = False,  # leave out the images without annotations
+        boxes_from_masks: bool = False,  # take every box from its mask, whatever the file says, or if it says nothing
     ):
         self.image_dir, self.annotation_file = Path(image_dir), Path(annotation_file)
         self.transforms, self.skip_bad, self.unreadable = transforms, skip_bad, set()
@@ -258,12 +271,13 @@ class CocoDataset(Dataset):
             raise FileNotFoundError(f"there is no image folder {self.image_dir}")
         content, self.class_names, self.label_of = load_coco(annotation_file)
         self.category_of = {label: category for category, label in self.label_of.items()}
-        images, annotations, self.problems = check_coco(content, self.label_of, image_dir)
+        images, annotations, self.problems = check_coco(content, self.label_of, image_dir, boxes_from_masks)
         if self.problems:
             number = sum(map(len, self.problems.values()))
             report = f"{number} bad records in {annotation_file}:\n{problem_report(self.problems)}"
             if not skip_bad:
-                raise ValueError(f"{report}\nCorrect the file, or leave these records out with skip_bad=True.")
+                boxes = ", take the boxes from the masks with boxes_from_masks=True" if "box" in report else ""
+                raise ValueError(f"{report}\nCorrect the file{boxes}, or leave these records out with skip_bad=True.")
             warnings.warn(f"left out {report}", stacklevel=2)
         if drop_empty:
             annotated = {a["image_id"] for a in annotations}
