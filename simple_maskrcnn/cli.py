@@ -10,6 +10,7 @@ __all__ = ['app', 'data', 'network', 'augmentation', 'training', 'command', 'opt
 import inspect
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def command(function: Callable) -> Callable:
             try:
                 return function(*args, **options)
             except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
-                text = str(error).replace("CocoDataset(…, skip_bad=True)", "--skip-bad").replace("skip_bad=True", "--skip-bad")
+                text = re.sub(r"\b(skip_bad|boxes_from_masks)=True", lambda m: f"--{m[1].replace('_', '-')}", str(error))
                 typer.echo(f"error: {text}", err=True)
                 raise typer.Exit(1) from error
 
@@ -89,6 +90,7 @@ _DataDir = Annotated[Path | None, data("folder of a whole dataset; or name image
 _Images = Annotated[Path | None, data("folder of images")]
 _Annotations = Annotated[Path | None, data("their annotation file, in COCO format")]
 _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, with a warning")]
+_BoxesFromMasks = Annotated[bool, data("take all boxes from the masks, whatever the annotation file says")]
 _Workers = Annotated[int | None, data("processes that read images; if not given, train takes up to 16 with a GPU", "--workers")]
 
 
@@ -131,7 +133,7 @@ def open_dataset(place: tuple[Path, Path], **options):  # as of `locate`; option
 @command
 def check(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None,
-    images: _Images = None, annotations: _Annotations = None,
+    images: _Images = None, annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False,
 ):
     "Look at every image, mask and box of a dataset; exit code 1 if anything has to be mended before training."
     from simple_maskrcnn.check import check_files, format_check
@@ -140,7 +142,7 @@ def check(
     places = [place for split in ("train", "val") if (place := locate(split, *given, required=False))]
     bad = False
     for folder, file in dict.fromkeys(places or [locate("train", *given)]):
-        report = check_files(folder, file)
+        report = check_files(folder, file, boxes_from_masks=boxes_from_masks)
         typer.echo(f"{folder}, {file}\n{format_check(report)}")
         bad |= bool(report["problems"])
         if not report["counts"]["images"]:
@@ -177,7 +179,9 @@ def setting(text: str) -> tuple[str, object]:
 def train(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None,
     train_images: _Images = None, train_annotations: _Annotations = None,
-    valid_images: _Images = None, valid_annotations: _Annotations = None, skip_bad: _SkipBad = False,
+    valid_images: _Images = None, valid_annotations: _Annotations = None,
+    skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False,
+    first: Annotated[int | None, data("learn only so many images, and evaluate the same: can it learn them by heart?")] = None,
     drop_empty: Annotated[bool, data("leave out images without objects, instead of learning from them")] = False,
     num_workers: _Workers = None,
     backbone: Annotated[str, network("a ResNet of torchvision: resnet18, resnet50 …")] = "resnet50",
@@ -235,6 +239,7 @@ def train(
     torchrun --nproc-per-node 4 -m simple_maskrcnn.cli train …"""
     given = locals()
     import torch
+    from torch.utils.data import Subset
 
     from simple_maskrcnn.augment import train_transforms
     from simple_maskrcnn.model import MaskRCNN, maskrcnn
@@ -245,13 +250,18 @@ def train(
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
     given["train_resize"] = not (scales or crop or large_scale_jitter)  # else these have set the size already
     place = locate("train", dataset, data_dir, train_images, train_annotations)
-    learn = open_dataset(place, transforms=train_transforms(**arguments(given, train_transforms)), skip_bad=skip_bad,
-                         drop_empty=drop_empty)
-    place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
-    valid = open_dataset(place, skip_bad=skip_bad) if place else None
+    options = {"skip_bad": skip_bad, "boxes_from_masks": boxes_from_masks}
+    augment = train_transforms(**arguments(given, train_transforms))
+    learn = open_dataset(place, transforms=augment, drop_empty=drop_empty, **options)
+    given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names, "exact_masks": True}
+    if first is None:
+        place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
+        valid = open_dataset(place, **options) if place else None
+    else:
+        same = open_dataset(place, drop_empty=drop_empty, **options)
+        learn, valid = (Subset(part, range(min(max(first, 1), len(part)))) for part in (learn, same))
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
-    given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names, "exact_masks": True}
     torch.manual_seed(seed)
     model = maskrcnn(**arguments(given, maskrcnn, MaskRCNN) | dict(map(setting, set_ or [])))
     fit(model, learn, valid, **arguments(given, fit))
@@ -268,7 +278,7 @@ def evaluate(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None,
     images: _Images = None, annotations: _Annotations = None,
     split: Annotated[str, data("part of --data-dir: val or train")] = "val",
-    skip_bad: _SkipBad = False, num_workers: _Workers = 0,
+    skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = 0,
     batch_size: Annotated[int, option("images at a time")] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count")] = 100,
     backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
@@ -281,7 +291,7 @@ def evaluate(
     from simple_maskrcnn.predict import load_model
 
     place = locate(split, dataset, data_dir, images, annotations)
-    given |= {"model": load_model(model), "dataset": open_dataset(place, skip_bad=skip_bad)}
+    given |= {"model": load_model(model), "dataset": open_dataset(place, skip_bad=skip_bad, boxes_from_masks=boxes_from_masks)}
     typer.echo(format_results(evaluate(**arguments(given, evaluate))))
 
 

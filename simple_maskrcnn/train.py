@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['to_device', 'best_precision', 'make_accelerator', 'StepSampler', 'seed_all', 'train_step', 'stop_signals',
            'memory_mb', 'mean_record', 'plot_metrics', 'LivePlot', 'class_names_of', 'check_classes', 'check_data',
-           'Run', 'Log', 'pick_up', 'say_goodbye', 'unwrap', 'take_steps', 'end_epoch', 'fit', 'start_processes']
+           'anchor_fit', 'Run', 'Log', 'pick_up', 'say_goodbye', 'unwrap', 'take_steps', 'end_epoch', 'fit',
+           'start_processes']
 
 # %% ../nbs/13_train.ipynb #b74222e4
 import copy
@@ -35,9 +36,11 @@ from torchvision.ops import FrozenBatchNorm2d
 from tqdm.auto import tqdm
 
 from .augment import AspectBatchSampler, image_sizes, make_loader
-from .check import check_dataset, format_check
+from .boxes import box_iou
+from .check import annotation_rows, behind, check_dataset, format_check
 from .checkpoint import (CHECKPOINTS, MetricsFile, differences, load_checkpoint, save_checkpoint, save_model,
                                         write_atomic)
+from .data import CocoDataset
 from .evaluate import evaluate
 from .model import MaskRCNN
 from .optim import lr_factor, make_optimizer, scaled_lr, update_ema
@@ -228,8 +231,28 @@ def check_data(dataset: Dataset, accelerator: Accelerator) -> str:  # the report
     with accelerator.main_process_first():  # the other processes find the answer in the cache
         report = check_dataset(dataset, progress=accelerator.is_main_process)
     if report["problems"]:
-        raise ValueError(f"{format_check(report)}\nCorrect these, or leave them out: CocoDataset(…, skip_bad=True)")
-    return format_check(report) if report["classes"] else f"{len(dataset):,} images"  # of no CocoDataset
+        raise ValueError(f"{format_check(report)}\nCorrect these; or open the dataset with skip_bad=True, which leaves out what "
+                         "cannot be read and keeps the rest, or with boxes_from_masks=True, if the masks are right.")
+    return format_check(report)
+
+
+def anchor_fit(model: MaskRCNN, dataset: Dataset) -> str | None:  # None: only a `CocoDataset` can tell
+    "How many objects have an anchor of about their shape, at the size at which the network evaluates them."
+    data, indices = behind(dataset)
+    if not isinstance(data, CocoDataset) or not len(rows := annotation_rows(data, indices)):
+        return None
+    sizes, transform = np.repeat(data.image_sizes[indices], data.annotation_counts[indices], axis=0), model.transform
+    scale = np.minimum(transform.min_size[-1] / sizes.min(1), transform.max_size / sizes.max(1))
+    sides = torch.from_numpy((data._boxes[rows, 2:] - data._boxes[rows, :2]) * scale[:, None]).float()
+    sides = sides[torch.from_numpy(data._crowd[rows] == 0)]
+    anchors = torch.tensor([anchor for level in model.rpn.anchor_generator.cells for anchor in level])
+    share = (box_iou(torch.cat([-sides, sides], 1) / 2, anchors).amax(1) >= 0.5).float().mean().item()
+    text = f"anchors: {share:.0%} of the objects have one of about their shape (IoU 0.5, if it were centred on them)"
+    if share >= 0.9:
+        return text
+    small, large = sides.prod(1).sqrt().quantile(torch.tensor([0.1, 0.9])).tolist()
+    return (f"{text}; most objects are {small:.0f} to {large:.0f} pixels large in the network, the anchors "
+            f"{model.rpn.anchor_generator.sizes}: choose other anchor_sizes, or another min_size")
 
 # %% ../nbs/13_train.ipynb #1e7054a8
 @dataclass
@@ -487,6 +510,8 @@ def fit(
     for name, dataset in (("training", train), ("validation", valid)):
         if dataset is not None:
             say(f"{name}: {check_data(dataset, accelerator)}")
+    if main and (text := anchor_fit(model, train)):
+        say(text)
 
     body = model.backbone.body
     pretrained = isinstance(body.bn1, FrozenBatchNorm2d) or not all(p.requires_grad for p in body.parameters())
