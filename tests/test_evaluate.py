@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch.nn.functional import pad
@@ -22,7 +24,7 @@ from torch.utils.data import Subset, get_worker_info
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from simple_maskrcnn.data import CocoDataset, mask_boxes, write_shapes
-from simple_maskrcnn.evaluate import evaluate
+from simple_maskrcnn.evaluate import KINDS, evaluate, find_mistakes, format_mistakes, image_mistakes
 from simple_maskrcnn.model import maskrcnn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,15 +35,17 @@ SLIM = {"fpn_channels": 16, "box_channels": 16, "mask_channels": 16, "min_size":
 class Cheat(torch.nn.Module):
     """Knows the targets, and answers with masks that are moved by a few pixels, some missing and some twice."""
 
-    def __init__(self, dataset, classes):
+    def __init__(self, dataset, classes, shift=0.06, crowds=False):
         super().__init__()
         self.answers, rng = {}, np.random.default_rng(0)
         for image, target in dataset:
-            rows = [i for i, crowd in enumerate(target["iscrowd"]) for _ in range(rng.choice([0, 1, 1, 1, 2])) if not crowd]
+            rows = [i for i, crowd in enumerate(target["iscrowd"]) for _ in range(rng.choice([0, 1, 1, 1, 2]))
+                    if crowds or not crowd]
             masks = torch.zeros(len(rows), *image.shape[1:], dtype=torch.uint8)
             for mask, i in zip(masks, rows):
                 extent = (target["boxes"][i, 2:] - target["boxes"][i, :2]).numpy()
-                dx, dy = np.clip(rng.normal(0, 0.06, 2) * extent, -30, 30).round().astype(int).tolist()
+                move = rng.normal(0, 0 if target["iscrowd"][i] else shift, 2) * extent
+                dx, dy = np.clip(move, -30, 30).round().astype(int).tolist()
                 mask[:] = pad(target["masks"][i], (dx, -dx, dy, -dy))
             wrong = torch.from_numpy(rng.random(len(rows)) < 0.05)
             labels = torch.where(wrong, 1 + rng.integers(classes), target["labels"][rows])
@@ -178,6 +182,148 @@ def test_torchvisions_network_with_the_same_weights(shapes, tmp_path):
     same = found[0].keys() & found[1].keys()
     assert len(same) > 0.9 * max(map(len, found)) > 5
     assert sum(found[0][key] == found[1][key] for key in same) > 0.9 * len(same)
+
+
+def scenes(seed, n=200):
+    """Rectangles (label, x1, y1, x2, y2): objects, answers to them that are moved, doubled, renamed, invented; scores."""
+    draw = random.Random(seed)
+    for _ in range(n):
+        objects, found = [], []
+        for _ in range(draw.randint(1, 6)):
+            x, y, w, h = draw.randint(0, 60), draw.randint(0, 60), draw.randint(6, 30), draw.randint(6, 30)
+            objects.append((draw.randint(1, 3), x, y, x + w, y + h))
+        for label, x1, y1, x2, y2 in objects:
+            for _ in range(draw.choice((0, 1, 1, 2, 3))):
+                dx, dy = round(draw.gauss(0, 0.15) * (x2 - x1)), round(draw.gauss(0, 0.15) * (y2 - y1))
+                box = max(x1 + dx, 0), max(y1 + dy, 0), min(x2 + dx, 96), min(y2 + dy, 96)
+                found.append((draw.randint(1, 3) if draw.random() < 0.3 else label, *box))
+        for _ in range(draw.randint(0, 2)):
+            x, y = draw.randint(0, 80), draw.randint(0, 80)
+            found.append((draw.randint(1, 3), x, y, x + 12, y + 12))
+        yield objects, found, [draw.random() for _ in found]
+
+
+def thing(rectangle, **more):
+    label, x1, y1, x2, y2 = rectangle
+    mask = np.zeros((96, 96), np.uint8, order="F")
+    mask[y1:y2, x1:x2] = 1
+    return {"category_id": label, "segmentation": coco_mask.encode(mask), **more}
+
+
+def test_the_kinds_are_those_of_tide():
+    "The numbers are of its authors' program, tidecv 1.0.1, for these scenes (it lists no right ones: the rest of 600)."
+    counts = dict.fromkeys(KINDS, 0)
+    for objects, found, scores in scenes(seed=4):
+        record = {"objects": [thing(o, iscrowd=0) for o in objects],
+                  "detections": [thing(d, score=score) for d, score in zip(found, scores)]}
+        for kind, _, _ in image_mistakes(record):
+            counts[kind] += 1
+    assert counts == {"badly placed": 98, "wrong class": 66, "found twice": 51, "both": 26, "background": 87, "missed": 337,
+                      "right": 600 - 98 - 66 - 51 - 26 - 87}
+
+
+def check_mistakes_against_files(data, folder):
+    "COCO's program on the annotation file and the results above the threshold: who is right, left out, and not found."
+    cheat = Cheat(data, len(data.class_names) - 1, shift=0.2, crowds=True)
+    evaluate(cheat, data, output_dir=folder, progress=False)
+    results = [r for r in json.loads((folder / "results_segm.json").read_text()) if r["score"] >= 0.5]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(data.annotation_file))
+        evaluator = COCOeval(truth, truth.loadRes(results), "segm")
+        evaluator.params.areaRng, evaluator.params.areaRngLbl = evaluator.params.areaRng[:1], ["all"]
+        evaluator.evaluate()
+    images = [e for e in evaluator.evalImgs if e]
+    left_out = sum(int(e["dtIgnore"][0].sum()) for e in images)
+    right = sum(int(((e["dtMatches"][0] > 0) & ~e["dtIgnore"][0]).sum()) for e in images)
+    not_found = sum(int(((e["gtMatches"][0] == 0) & (np.array(e["gtIgnore"]) == 0)).sum()) for e in images)
+    mistakes = find_mistakes(cheat, data, progress=False)
+    counts, confusion = mistakes["counts"], np.array(mistakes["confusion"])
+    assert counts["right"] == right > 10
+    assert sum(counts.values()) - counts["missed"] == len(results) - left_out
+    assert 0 < counts["missed"] < not_found <= counts["missed"] + counts["badly placed"] + counts["wrong class"]
+    assert confusion.sum() == sum(counts.values()) == right + sum(mistakes["per_image"])
+    assert confusion[:, 0].sum() == counts["missed"] and confusion[0].sum() == counts["background"]
+    assert np.trace(confusion) == right + counts["badly placed"] + counts["found twice"]
+    assert counts["badly placed"] > 5 and counts["wrong class"] + counts["found twice"] > 0  # lively
+    assert mistakes["class_names"] == data.class_names and len(confusion) == len(data.class_names)
+    return left_out
+
+
+def test_right_ones_are_cocos(shapes, tmp_path):
+    assert check_mistakes_against_files(shapes, tmp_path) > 1
+
+
+@pytest.mark.skipif(not (REAL / "coco_mini").exists(), reason="the real images are not part of the project")
+def test_right_ones_are_cocos_on_real_annotations(tmp_path):
+    data = CocoDataset(REAL / "coco_mini/val2017", REAL / "coco_mini/annotations/instances_val2017.json")
+    check_mistakes_against_files(data, tmp_path)
+
+
+def test_mistakes_do_not_depend_on_the_order_and_the_batches(shapes):
+    cheat = Cheat(shapes, 4)
+    expected = find_mistakes(cheat, shapes, progress=False)
+    assert find_mistakes(cheat, shapes, batch_size=7, num_workers=1, progress=False) == expected
+    order = np.random.default_rng(0).permutation(30).tolist()
+    other = find_mistakes(cheat, Subset(shapes, order), progress=False)
+    assert {k: other[k] for k in ("counts", "confusion")} == {k: expected[k] for k in ("counts", "confusion")}
+    assert other["per_image"] == [expected["per_image"][i] for i in order]
+    worst = [expected["per_image"][i] for i in expected["worst"]]
+    assert worst == sorted(worst, reverse=True) and worst[0] > worst[-1] and sorted(expected["worst"]) == list(range(30))
+
+
+def test_mistakes_go_by_name_whatever_the_ids(shapes, tmp_path):
+    content = json.loads(Path(shapes.annotation_file).read_text())
+    ids = {1: 44, 2: 7, 3: 90, 4: 13}
+    content["categories"] = [{**c, "id": ids[c["id"]]} for c in content["categories"]]
+    content["annotations"] = [{**a, "category_id": ids[a["category_id"]]} for a in content["annotations"]]
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    other, cheat = CocoDataset(shapes.image_dir, tmp_path / "other.json"), Cheat(shapes, 4)
+    cheat.class_names = shapes.class_names
+    assert other.class_names != shapes.class_names
+    one, two = (find_mistakes(cheat, data, progress=False) for data in (shapes, other))
+    assert {k: one[k] for k in ("counts", "per_image", "worst")} == {k: two[k] for k in ("counts", "per_image", "worst")}
+    cells = [{(t, c): n for t, row in zip(m["class_names"], m["confusion"]) for c, n in zip(m["class_names"], row)}
+             for m in (one, two)]
+    assert cells[0] == cells[1] and one["confusion"] != two["confusion"]
+
+
+def test_labels_off_by_one_are_all_taken_for_another_class(shapes):
+    cheat = Cheat(shapes, 1)
+    for answer, (_, target) in zip(cheat.answers.values(), shapes):
+        keep = target["iscrowd"] == 0
+        answer |= {"masks": target["masks"][keep][:, None].float(), "boxes": target["boxes"][keep],
+                   "labels": target["labels"][keep] % 4 + 1, "scores": torch.ones(int(keep.sum()))}
+    mistakes = find_mistakes(cheat, shapes, progress=False)
+    objects = [int((shapes.target(i)["iscrowd"] == 0).sum()) for i in range(30)]
+    assert mistakes["counts"] == dict.fromkeys(KINDS, 0) | {"wrong class": sum(objects)}
+    assert mistakes["per_image"] == objects
+    names, table = mistakes["class_names"], mistakes["confusion"]
+    text = format_mistakes(mistakes, most=2).splitlines()
+    most = max((1, 2, 3, 4), key=lambda label: table[label][label % 4 + 1])
+    assert len(text) == len(KINDS) + 3 and text[2].split() == ["wrong", "class", str(sum(objects))]
+    first = names.index(text[8].split()[0])
+    assert text[8].split()[1:] == ["taken", "for", names[first % 4 + 1], f"{table[most][most % 4 + 1]}×"]
+
+
+def test_mistakes_of_a_network_and_of_images_that_cannot_be_read(shapes, tmp_path):
+    model = network().train()
+    counts = find_mistakes(model, Subset(shapes, range(6)), 0.2, batch_size=3, progress=False)["counts"]
+    assert model.training
+    with torch.no_grad():
+        answers = model.eval().predict([shapes[i][0] for i in range(6)], paste=False)
+    assert sum(counts.values()) - counts["missed"] <= sum(int((a["scores"] >= 0.2).sum()) for a in answers)
+    assert counts["background"] > 0
+    whole = {name: (shapes.image_dir / name).read_bytes() for name in shapes.file_names}
+    (tmp_path / "val").mkdir()
+    for k, (name, data) in enumerate(whole.items()):
+        (tmp_path / "val" / name).write_bytes(data[:100] if k == 3 else data)
+    broken, cheat = CocoDataset(tmp_path / "val", shapes.annotation_file, skip_bad=True), Cheat(shapes, 4)
+    with pytest.warns(UserWarning, match="1 of 30 images are left out"):
+        found = find_mistakes(cheat, broken, progress=False)
+    expected = find_mistakes(cheat, shapes, progress=False)["per_image"]
+    assert found["per_image"] == [0 if i == 3 else n for i, n in enumerate(expected)]
+    with pytest.raises(ValueError, match="no images"):
+        find_mistakes(cheat, [], progress=False)
 
 
 WORLD = """
