@@ -282,17 +282,29 @@ def evaluate(
     batch_size: Annotated[int, option("images at a time")] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count")] = 100,
     backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
-    output_dir: Annotated[Path | None, option("gets metrics.json, curves, and results for COCO's server")] = None,
+    mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
+    output_dir: Annotated[Path | None, option("gets metrics.json, curves, and results for COCO's server; with --mistakes "
+                                              "mistakes.json and worst.png, too")] = None,
 ):
     "Measure box and mask AP on annotated images, by COCO's rules."
     given = locals()
+    from torch.utils.data import Subset
+
     from simple_maskrcnn.ap import format_results
-    from simple_maskrcnn.evaluate import evaluate
-    from simple_maskrcnn.predict import load_model
+    from simple_maskrcnn.checkpoint import write_atomic
+    from simple_maskrcnn.evaluate import evaluate, find_mistakes, format_mistakes
+    from simple_maskrcnn.predict import draw_sheet, load_model
 
     place = locate(split, dataset, data_dir, images, annotations)
     given |= {"model": load_model(model), "dataset": open_dataset(place, skip_bad=skip_bad, boxes_from_masks=boxes_from_masks)}
     typer.echo(format_results(evaluate(**arguments(given, evaluate))))
+    if mistakes:
+        found = find_mistakes(**arguments(given, find_mistakes))
+        names = [str(given["dataset"].file_names[i]) for i in found["worst"][:6]]
+        typer.echo(f"\nwith a score of 0.5 or more, at IoU 0.5:\n{format_mistakes(found)}\nmost mistakes: {', '.join(names)}")
+        if output_dir:
+            write_atomic(output_dir / "mistakes.json", lambda file: file.write(json.dumps(found).encode()))
+            draw_sheet(given["model"], Subset(given["dataset"], found["worst"][:6]), output_dir / "worst.png")
 
 
 @command
