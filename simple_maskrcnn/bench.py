@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -159,12 +160,21 @@ def roi_runs(device: torch.device) -> dict[str, dict[str, Callable]]:
 # %% ../nbs/18_speed.ipynb #397ed780
 def waits(run: Callable) -> int:
     "How often the host waits for a CUDA device during a run."
-    with warnings.catch_warnings(record=True) as caught:
+    with tempfile.TemporaryFile() as told, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(told.fileno(), 2)  # there, and not in Python's warnings, torchvision's NMS tells that it waits
         torch.cuda.set_sync_debug_mode("warn")
-        run()
-        torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(warning.message) for warning in caught)
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        told.seek(0)
+        words = "\n".join(str(warning.message) for warning in caught) + told.read().decode(errors="replace")
+        return words.count("called a synchronizing CUDA operation")
 
 # %% ../nbs/18_speed.ipynb #f98de421
 def network_runs(state: dict, device: torch.device, images: list, targets: list, **options) -> dict[str, dict[str, Callable]]:
