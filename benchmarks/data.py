@@ -12,8 +12,6 @@ Without a dataset it writes one of shapes (480×640, PNG) into a temporary folde
 import argparse
 import contextlib
 import io
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -29,7 +27,7 @@ from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from simple_maskrcnn.bench import machine
+from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.data import CocoDataset, write_shapes
 
 
@@ -108,10 +106,7 @@ def main():
         print(f"{name:14}{ms:12.2f}{1000 / ms:10.0f}{ratio:8.2f}")
     print(f"in processor time, which other programs disturb less: {result['ratio_processor_time']:.2f}")
     if args.json:
-        words = [Path(word).name if "/" in word or os.sep in word else word for word in sys.argv[1:]]
-        command = " ".join(["python benchmarks/data.py", *words])
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"source": source, "command": command, **info, **result}, indent=1) + "\n")
+        save_figures(args.json, "python benchmarks/data.py", {"source": source} | info | result)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ usage: python benchmarks/evaluate.py [--detections N] [--height H] [--width W] [
 """
 
 import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +24,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from simple_maskrcnn.bench import machine
+from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.mask_head import encode_masks
 
 
@@ -118,10 +116,7 @@ def main():
         ratio = result["median_ms"]["torchvision + pycocotools"] / ms
         print(f"{name:26}{ms:8.0f}{ratio:8.1f}{'?' if peak is None else f'{peak:.0f}':>10}")
     if args.json:
-        words = [Path(word).name if "/" in word or os.sep in word else word for word in sys.argv[1:]]
-        command = " ".join(["python benchmarks/evaluate.py", *words])
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"command": command, **info, **result}, indent=1) + "\n")
+        save_figures(args.json, "python benchmarks/evaluate.py", info | result)
 
 
 if __name__ == "__main__":

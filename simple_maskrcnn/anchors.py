@@ -84,7 +84,8 @@ class AnchorGenerator(nn.Module):
     ) -> list[Tensor]:  # for each level float32 `[H*W*A, 4]`, x1 y1 x2 y2 in image pixels
         "All anchors of an image; the same ones serve the whole batch."
         if len(grids) != len(self.sizes):
-            raise ValueError(f"{len(grids)} feature maps, but anchor sizes for {len(self.sizes)} levels: {self.sizes}")
+            raise ValueError(f"{len(grids)} feature maps, but anchor sizes for {len(self.sizes)} levels: {self.sizes}; give one "
+                             "list for each level of the pyramid, and one for the pooled level above (a single level has none)")
         # A compiler traces the function itself: its tensors have no values, and must not be kept.
         make = pyramid_anchors.__wrapped__ if torch.compiler.is_compiling() else pyramid_anchors
         return list(make(self.cells, tuple(image_size), tuple(map(tuple, grids)), torch.device(device)))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STRETCH', 'to_tv_tensors', 'RandomShortestSize', 'ScaleJitter', 'tidy', 'to_item', 'RandomWindow', 'ScaledWindow',
            'drop_unseen', 'train_transforms', 'eval_transforms', 'AspectBatchSampler', 'seeded', 'SeededDataset',
-           'pack', 'unpack', 'collate', 'image_sizes', 'make_loader']
+           'map_batch', 'pack', 'unpack', 'collate', 'image_sizes', 'make_loader']
 
 # %% ../nbs/02b_augment.ipynb #52c76597
 import math
@@ -287,6 +287,11 @@ class _Place(NamedTuple):
     axes: tuple[int, ...]  # that order
 
 
+def map_batch(function: Callable, images: list, targets: list[dict]) -> tuple[list, list[dict]]:
+    "What the function makes of each image, and of each value in the targets."
+    return [function(image) for image in images], [{key: function(value) for key, value in t.items()} for t in targets]
+
+
 def pack(images: list, targets: list[dict]) -> tuple[dict[torch.dtype, Tensor], list, list[dict]]:
     "The tensors of each type end to end, and images and targets with places instead of tensors."
     parts = {}
@@ -299,7 +304,7 @@ def pack(images: list, targets: list[dict]) -> tuple[dict[torch.dtype, Tensor], 
         parts.setdefault(value.dtype, []).append(value.flatten())
         return _Place(value.dtype, tuple(value.shape), tuple(axes))
 
-    images, targets = [put(image) for image in images], [{key: put(value) for key, value in t.items()} for t in targets]
+    images, targets = map_batch(put, images, targets)
     return {dtype: torch.cat(tensors) for dtype, tensors in parts.items()}, images, targets
 
 
@@ -314,7 +319,7 @@ def unpack(parts: dict, images: list, targets: list[dict]) -> tuple[list[Tensor]
         found = parts[value.dtype][first : start[value.dtype]].view(value.shape)
         return found.permute(sorted(range(found.ndim), key=value.axes.__getitem__))  # the axes as they were
 
-    return [take(image) for image in images], [{key: take(value) for key, value in t.items()} for t in targets]
+    return map_batch(take, images, targets)
 
 
 class _Batch(tuple):

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['EVERYTHING', 'alternate', 'lively_state', 'networks', 'infer', 'learn', 'compare', 'check_same', 'roi_runs', 'waits',
-           'network_runs', 'machine', 'peak_memory', 'benchmark']
+           'network_runs', 'machine', 'save_figures', 'peak_memory', 'benchmark']
 
 # %% ../nbs/18_speed.ipynb #8f9ea98b
 import copy
+import json
 import os
 import platform
 import statistics
@@ -29,6 +30,7 @@ from torchvision.models import detection
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import MultiScaleRoIAlign
 
+from .checkpoint import write_atomic
 from .data import scene
 from .model import MaskRCNN
 from .roi_align import roi_align
@@ -204,6 +206,13 @@ def machine() -> dict:
     gpu = {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if default_device().type == "cuda" else {}
     return {"cpu": model, "capability": torch.backends.cpu.get_cpu_capability(), "cores": os.cpu_count(),
             "threads": torch.get_num_threads(), "system": platform.system(), **versions, **gpu}
+
+
+def save_figures(path: str | Path, program: str, figures: dict) -> None:
+    "Write figures as JSON, after the command that this process was started with (of paths, the last part)."
+    words = [Path(word).name if "/" in word or os.sep in word else word for word in sys.argv[1:]]
+    text = json.dumps({"command": " ".join([program, *words]), **figures}, indent=1) + "\n"
+    write_atomic(path, lambda file: file.write(text.encode()))
 
 # %% ../nbs/18_speed.ipynb #71afa498
 def _resident() -> dict[str, float]:

@@ -339,14 +339,11 @@ def bench(
 ):
     "Race this network against torchvision's: the same weights and answers, then speed and memory."
     given = locals()
-    from simple_maskrcnn.bench import benchmark
-    from simple_maskrcnn.checkpoint import write_atomic
+    from simple_maskrcnn.bench import benchmark, save_figures
 
     result = benchmark(**arguments(given, benchmark), report=typer.echo)
     if json_file:
-        words = [Path(word).name if "/" in word or os.sep in word else word for word in sys.argv[1:]]
-        text = json.dumps({"command": " ".join(["simple-maskrcnn", *words]), **result}, indent=1) + "\n"
-        write_atomic(json_file, lambda file: file.write(text.encode()))
+        save_figures(json_file, "simple-maskrcnn", result)
 
 # %% ../nbs/19_cli.ipynb #2500e575
 def main() -> None:

@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from torchvision.ops import FrozenBatchNorm2d
 from tqdm.auto import tqdm
 
-from .augment import AspectBatchSampler, image_sizes, make_loader
+from .augment import AspectBatchSampler, image_sizes, make_loader, map_batch
 from .boxes import box_iou
 from .check import annotation_rows, behind, check_dataset, format_check
 from .checkpoint import (CHECKPOINTS, MetricsFile, differences, load_checkpoint, save_checkpoint, save_model,
@@ -52,7 +52,7 @@ def to_device(images: list[Tensor], targets: list[dict], device: torch.device) -
     def move(x):
         return x.to(device, non_blocking=device.type == "cuda") if isinstance(x, Tensor) else x
 
-    return [move(image) for image in images], [{name: move(x) for name, x in target.items()} for target in targets]
+    return map_batch(move, images, targets)
 
 # %% ../nbs/13_train.ipynb #d0492cd7
 def best_precision(device: torch.device) -> str:  # "bf16", "fp16" or "no", which is float32
@@ -251,7 +251,7 @@ def anchor_fit(model: MaskRCNN, dataset: Dataset) -> str | None:  # None: only a
     if share >= 0.9:
         return text
     small, large = sides.prod(1).sqrt().quantile(torch.tensor([0.1, 0.9])).tolist()
-    return (f"{text}; most objects are {small:.0f} to {large:.0f} pixels large in the network, the anchors "
+    return (f"{text}; four fifths of the objects are {small:.0f} to {large:.0f} pixels large in the network, the anchors "
             f"{model.rpn.anchor_generator.sizes}: choose other anchor_sizes, or another min_size")
 
 # %% ../nbs/13_train.ipynb #1e7054a8
@@ -495,7 +495,7 @@ def fit(
     eval_every: int = 1,  # epochs; the last one is always evaluated
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
-    max_detections: int = 100,  # of each image, for AP
+    max_detections: int = 100,  # of one class in an image, for AP
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
     accelerator: Accelerator | None = None,  # one of your own, instead of precision, accumulate and trackers; stays open
 ) -> dict:  # step, epoch, best mask AP, and the last records of training ("train") and of validation ("valid")
