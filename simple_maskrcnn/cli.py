@@ -229,6 +229,7 @@ def train(
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch")] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl")] = 10,
     max_detections: Annotated[int, training("detections of one class in an image that count for AP")] = 100,
+    backend: Annotated[str, training("of the evaluation: pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
     resume: Annotated[bool, training("go on from the checkpoint in the output folder, if there is one; "
                                        "--no-resume removes it, and best/ and last/")] = True,

@@ -310,9 +310,14 @@ def maskrcnn(
     weights: str | Path | None = None,  # torchvision's "coco" or "coco_v2", or the path of a file or saved folder
     backbone_weights: str | Path | None = None,  # torchvision's "imagenet", or the path of a ResNet's state dict
     trainable_layers: int | None = None,  # stages of the backbone that learn; None: 3 with pretrained weights, else 5
+    classes: list[str] | None = None,  # names of the classes, without the background, instead of `num_classes`
     **options,  # further arguments of `MaskRCNN`
 ) -> MaskRCNN:
     "A Mask R-CNN, from scratch or from weights; says which weights did not fit and were left as they were initialised."
+    if classes is not None:
+        if isinstance(classes, str) or "background" in classes:
+            raise ValueError(f"classes={classes!r}: give a list of names, and leave the background out")
+        num_classes, options = 1 + len(classes), options | {"class_names": ["background", *classes]}
     pretrained = weights is not None or backbone_weights is not None
     state, source, part = None, weights, ""
     if weights in PUBLISHED:

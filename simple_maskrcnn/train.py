@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from torchvision.ops import FrozenBatchNorm2d
 from tqdm.auto import tqdm
 
+from .ap import coco_classes
 from .augment import AspectBatchSampler, image_sizes, make_loader, map_batch
 from .boxes import box_iou
 from .check import annotation_rows, behind, check_dataset, format_check
@@ -496,6 +497,7 @@ def fit(
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
     max_detections: int = 100,  # of one class in an image, for AP
+    backend: str = "pycocotools",  # of the evaluation, or "faster_coco_eval"
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
     accelerator: Accelerator | None = None,  # one of your own, instead of precision, accumulate and trackers; stays open
 ) -> dict:  # step, epoch, best mask AP, and the last records of training ("train") and of validation ("valid")
@@ -506,6 +508,7 @@ def fit(
     accelerator = accelerator or make_accelerator(precision, accumulate, trackers, folder)
     main, device, processes = accelerator.is_main_process, accelerator.device, accelerator.num_processes
     say = print if main else (lambda *_: None)
+    coco_classes(backend)  # is it there?
     check_classes(model, train, valid)
     for name, dataset in (("training", train), ("validation", valid)):
         if dataset is not None:
@@ -558,7 +561,7 @@ def fit(
                 due = valid is not None and ((run.epoch + 1) % eval_every == 0 or run.epoch + 1 == epochs)
                 if take_steps(run, log, loader, rate, signals, seed, clip_norm, save_every) or end_epoch(
                         run, log, valid if due else None, signals, batch_size=batch_size, num_workers=num_workers,
-                        max_detections=max_detections, progress=False):
+                        max_detections=max_detections, backend=backend, progress=False):
                     say_goodbye(log, signals)
     finally:
         unwrap(accelerator, model)

@@ -201,6 +201,7 @@ def places(work, tmp_path_factory):
     ("train --output-dir {out} --data-dir {world} --optimizer adam", "adam"),
     ("train --output-dir {out} --data-dir {world} --schedule linear", "linear"),
     ("train --output-dir {out} --data-dir {world} --precision fp8x", "fp8x"),
+    ("train --output-dir {out} --data-dir {world} --backend coco", "'coco'"),
     ("evaluate {gone} --data-dir {world}", "no network in"),
     ("evaluate {damaged} --data-dir {world}", "cannot be read"),
     ("evaluate {run} --data-dir {gone}", "instances_val2017.json"),
@@ -283,7 +284,7 @@ def test_defaults_are_those_of_the_library():
 
 
 def test_no_argument_of_training_is_forgotten():
-    options = set(defaults(cli.train)) | {"train_resize", "num_classes", "class_names"}
+    options = set(defaults(cli.train)) | {"train_resize", "num_classes", "classes", "class_names"}
     wanted = set(defaults(augment.train_transforms, training.fit, model.maskrcnn))
     assert wanted - options == {"model", "train", "valid", "accelerator", "extra", "min_area", "options"}
 
