@@ -45,6 +45,7 @@ NETWORK = {  # slim, and with a small pyramid for small pictures: see 05_anchors
     "box_positive_fraction": 0.25,  # sixteen boxes for the mask head, the costly part
 }
 NEXT = """What to try next:
+  where it errs        simple-maskrcnn evaluate {out}/run --data-dir {out}/shapes --mistakes
   your own pictures    simple-maskrcnn predict {out}/run PICTURES --output-dir {out}/mine   (it knows circles,
                        squares, triangles and stars)
   your own dataset     simple-maskrcnn check --data-dir DIR, then simple-maskrcnn train --data-dir DIR --weights coco
