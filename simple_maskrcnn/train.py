@@ -240,12 +240,15 @@ def check_data(dataset: Dataset, accelerator: Accelerator) -> str:  # the report
 def anchor_fit(model: MaskRCNN, dataset: Dataset) -> str | None:  # None: only a `CocoDataset` can tell
     "How many objects have an anchor of about their shape, at the size at which the network evaluates them."
     data, indices = behind(dataset)
-    if not isinstance(data, CocoDataset) or not len(rows := annotation_rows(data, indices)):
+    if not isinstance(data, CocoDataset):
         return None
-    sizes, transform = np.repeat(data.image_sizes[indices], data.annotation_counts[indices], axis=0), model.transform
+    rows, transform = annotation_rows(data, indices := sorted(set(indices))), model.transform
+    sizes, single = np.repeat(data.image_sizes[indices], data.annotation_counts[indices], axis=0), data._crowd[rows] == 0
+    rows, sizes = rows[single], sizes[single]
+    if not len(rows):
+        return None
     scale = np.minimum(transform.min_size[-1] / sizes.min(1), transform.max_size / sizes.max(1))
     sides = torch.from_numpy((data._boxes[rows, 2:] - data._boxes[rows, :2]) * scale[:, None]).float()
-    sides = sides[torch.from_numpy(data._crowd[rows] == 0)]
     anchors = torch.tensor([anchor for level in model.rpn.anchor_generator.cells for anchor in level])
     share = (box_iou(torch.cat([-sides, sides], 1) / 2, anchors).amax(1) >= 0.5).float().mean().item()
     text = f"anchors: {share:.0%} of the objects have one of about their shape (IoU 0.5, if it were centred on them)"
