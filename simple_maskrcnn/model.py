@@ -267,9 +267,11 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
 
     def detections_of(self, features: Features, images: list[Tensor], paste: bool = True) -> list[dict]:
         "Boxes, labels, scores and masks in the images' own pixels; `paste=False` leaves masks `[K, 28, 28]`."
-        proposals = self.rpn.propose(*features.rpn, features.sizes, training=False)
-        results = self.roi_heads.detect(features.maps, features.table, proposals, features.sizes)
-        for result, image, size in zip(results, images, features.sizes):
+        maps, table, rpn, sizes, _ = features
+        proposals = self.rpn.propose(*rpn, sizes, training=False)
+        results = self.roi_heads.detect(maps, table, proposals, sizes)
+        del features, maps, table, rpn  # their memory, for the masks
+        for result, image, size in zip(results, images, sizes):
             result["boxes"] = _resize_boxes(result["boxes"], size, image.shape[-2:])
             if paste:
                 result["masks"] = paste_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), self.exact_masks)
