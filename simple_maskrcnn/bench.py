@@ -123,11 +123,13 @@ def compare(ours: dict, theirs: dict, our_losses: dict, their_losses: dict) -> s
 
 def check_same(state: dict, device: torch.device, images: list[Tensor], targets: list[dict], **options) -> str:
     "`compare` what both networks give, with nothing drawn at random."
-    default, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
     theirs, ours = networks(state, device, **(options | EVERYTHING))
-    found = infer(ours.eval(), images)[0], infer(theirs.eval(), images)[0]
-    losses = learn(ours.train(), images, targets), learn(theirs.train(), images, targets)
-    torch.backends.cudnn.allow_tf32 = default
+    default, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    try:
+        found = infer(ours.eval(), images)[0], infer(theirs.eval(), images)[0]
+        losses = learn(ours.train(), images, targets), learn(theirs.train(), images, targets)
+    finally:
+        torch.backends.cudnn.allow_tf32 = default
     return compare(*found, *losses)
 
 # %% ../nbs/18_speed.ipynb #1e0bd3c7

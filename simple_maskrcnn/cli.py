@@ -255,12 +255,14 @@ def train(
     augment = train_transforms(**arguments(given, train_transforms))
     learn = open_dataset(place, transforms=augment, drop_empty=drop_empty, **options)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names, "exact_masks": True}
+    if first is not None and first < 1:
+        raise ValueError(f"--first {first}: it takes at least one image to learn from")
     if first is None:
         place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
         valid = open_dataset(place, **options) if place else None
     else:
         same = open_dataset(place, drop_empty=drop_empty, **options)
-        learn, valid = (Subset(part, range(min(max(first, 1), len(part)))) for part in (learn, same))
+        learn, valid = (Subset(part, range(min(first, len(part)))) for part in (learn, same))
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
     torch.manual_seed(seed)
@@ -293,14 +295,15 @@ def evaluate(
 
     from simple_maskrcnn.ap import format_results
     from simple_maskrcnn.checkpoint import write_atomic
-    from simple_maskrcnn.evaluate import evaluate, find_mistakes, format_mistakes
+    from simple_maskrcnn.evaluate import evaluate, format_mistakes
     from simple_maskrcnn.predict import draw_sheet, load_model
 
     place = locate(split, dataset, data_dir, images, annotations)
     given |= {"model": load_model(model), "dataset": open_dataset(place, skip_bad=skip_bad, boxes_from_masks=boxes_from_masks)}
-    typer.echo(format_results(evaluate(**arguments(given, evaluate))))
+    results = evaluate(**arguments(given, evaluate))
+    typer.echo(format_results(results))
     if mistakes:
-        found = find_mistakes(**arguments(given, find_mistakes))
+        found = results["mistakes"]
         names = [str(given["dataset"].file_names[i]) for i in found["worst"][:6]]
         typer.echo(f"\nwith a score of 0.5 or more, at IoU 0.5:\n{format_mistakes(found)}\nmost mistakes: {', '.join(names)}")
         if output_dir:

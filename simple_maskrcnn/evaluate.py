@@ -209,13 +209,14 @@ def evaluate(
     num_workers: int = 0,  # processes that read images; 0: in this one
     max_detections: int = 100,  # of one class in one image, above 10; the last AR is named after it
     backend: str = "pycocotools",  # or "faster_coco_eval": the same figures sooner
-    losses: bool = False,  # the losses as well, from the same pass
+    losses: bool = False, mistakes: bool = False,  # the losses, and what `find_mistakes` says, from the same pass
     accelerator: Accelerator | None = None,  # its processes share the work, and all return the same
     output_dir: str | Path | None = None,  # for the files of `write_results`
     progress: bool = True,
 ) -> dict:
     """COCO's twelve figures of boxes (`bbox`) and masks (`segm`), AP and AP50 of each class (`per_class`), the two
-    `simple_figures`, and the mean losses (`loss`). Unreadable images are left out. −1 stands where there is no object."""
+    `simple_figures`, and if wanted the mean losses (`loss`) and `mistakes`. Unreadable images are left out. −1 stands
+    where there is no object."""
     model = accelerator.unwrap_model(model) if accelerator else model
     _check(model, max_detections, losses)
     coco_classes(backend)  # is it there?
@@ -226,7 +227,7 @@ def evaluate(
         results["loss"] = {name: math.fsum(count * loss[name] for _, count, loss in parts) / n for name in parts[0][2]}
     if output_dir is not None and (accelerator is None or accelerator.is_main_process):
         write_results(output_dir, records, results, curves, [name for _, name in sorted(categories.items())])
-    return results
+    return results | ({"mistakes": _count_mistakes(records, categories, len(dataset))} if mistakes else {})
 
 # %% ../nbs/14_evaluate.ipynb #71b1919e
 KINDS = ("right", "badly placed", "wrong class", "found twice", "both", "background", "missed")
@@ -267,6 +268,18 @@ def image_mistakes(
     return things + [("missed", true[g], None) for g in np.flatnonzero(~crowd) if g not in met]
 
 # %% ../nbs/14_evaluate.ipynb #92b69d6b
+def _count_mistakes(records, categories, images, score_threshold=0.5):
+    row = {category: k for k, category in enumerate([None, *categories])}
+    counts, confusion, per_image = dict.fromkeys(KINDS, 0), np.zeros((len(row), len(row)), int), [0] * images
+    for record in records:
+        for kind, true, called in image_mistakes(record, score_threshold):
+            counts[kind] += 1
+            confusion[row[true], row[called]] += 1
+            per_image[record["place"]] += kind != "right"
+    return {"counts": counts, "confusion": confusion.tolist(), "class_names": ["background", *categories.values()],
+            "per_image": per_image, "worst": sorted(range(images), key=lambda i: -per_image[i])}
+
+
 def find_mistakes(
     model: nn.Module,  # as for `evaluate`
     dataset: Dataset,
@@ -279,15 +292,7 @@ def find_mistakes(
     """`counts` of the `KINDS`; `confusion`: numbers by the object's class (row) and the found one, in the order of
     `class_names`; `per_image`: how many mistakes each image has; `worst`: indices of the images, most mistakes first."""
     records, categories, _ = _all_records(model, dataset, batch_size, num_workers, progress=progress)
-    row = {category: k for k, category in enumerate([None, *categories])}
-    counts, confusion, per_image = dict.fromkeys(KINDS, 0), np.zeros((len(row), len(row)), int), [0] * len(dataset)
-    for record in records:
-        for kind, true, called in image_mistakes(record, score_threshold):
-            counts[kind] += 1
-            confusion[row[true], row[called]] += 1
-            per_image[record["place"]] += kind != "right"
-    return {"counts": counts, "confusion": confusion.tolist(), "class_names": ["background", *categories.values()],
-            "per_image": per_image, "worst": sorted(range(len(per_image)), key=lambda i: -per_image[i])}
+    return _count_mistakes(records, categories, len(dataset), score_threshold)
 
 
 def format_mistakes(

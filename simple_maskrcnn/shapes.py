@@ -182,9 +182,9 @@ class ShapesDataset(Dataset):
         self.n, self.size = n, (size, size) if isinstance(size, int) else tuple(size)
         self.seed, self.max_objects, self.empty, self.crowds = seed, max_objects, empty, crowds
         self.radius_parts, self.margin, self.min_visible, self.transforms = radius_parts, margin, min_visible, transforms
-        if n < 0 or min(self.size) < 32 or seed < 0 or max_objects < 1:
-            raise ValueError(f"n={n}, size={size}, seed={seed}, max_objects={max_objects}: n and seed start at 0, "
-                             "size at 32, max_objects at 1")
+        if n < 0 or min(self.size) < 32 or seed < 0 or max_objects < 1 or not 0 <= margin < 0.5:
+            raise ValueError(f"n={n}, size={size}, seed={seed}, max_objects={max_objects}, margin={margin}: n and seed start "
+                             "at 0, size at 32, max_objects at 1; the margin is a share, below 0.5")
 
     def __len__(self):
         return self.n

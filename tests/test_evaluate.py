@@ -225,7 +225,8 @@ def test_the_kinds_are_those_of_tide():
 def check_mistakes_against_files(data, folder):
     "COCO's program on the annotation file and the results above the threshold: who is right, left out, and not found."
     cheat = Cheat(data, len(data.class_names) - 1, shift=0.2, crowds=True)
-    evaluate(cheat, data, output_dir=folder, progress=False)
+    mistakes = evaluate(cheat, data, mistakes=True, output_dir=folder, progress=False)["mistakes"]
+    assert "mistakes" not in json.loads((folder / "metrics.json").read_text())
     results = [r for r in json.loads((folder / "results_segm.json").read_text()) if r["score"] >= 0.5]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(data.annotation_file))
@@ -236,7 +237,7 @@ def check_mistakes_against_files(data, folder):
     left_out = sum(int(e["dtIgnore"][0].sum()) for e in images)
     right = sum(int(((e["dtMatches"][0] > 0) & ~e["dtIgnore"][0]).sum()) for e in images)
     not_found = sum(int(((e["gtMatches"][0] == 0) & (np.array(e["gtIgnore"]) == 0)).sum()) for e in images)
-    mistakes = find_mistakes(cheat, data, progress=False)
+    assert find_mistakes(cheat, data, progress=False) == mistakes
     counts, confusion = mistakes["counts"], np.array(mistakes["confusion"])
     assert counts["right"] == right > 10
     assert sum(counts.values()) - counts["missed"] == len(results) - left_out
