@@ -55,16 +55,17 @@ def weight_gradient(
 # %% ../nbs/03b_conv.ipynb #40ae1421
 _AVX2 = torch.backends.cpu.get_cpu_capability() == "AVX2"
 _nnpack = getattr(torch, "_nnpack_spatial_convolution", None)
-BY_PRODUCTS = 50_000 if _AVX2 else math.inf  # least numbers in an image's map
+BY_PRODUCTS = 50_000 if _AVX2 else math.inf  # from so many numbers in one image's map on
 BY_TILES = 1_500_000 if _AVX2 and _nnpack and torch.backends.nnpack.is_available() else math.inf  # … or in all RoIs together
 
 
 def convolve_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # → `[B, C', H, W]`, not channels-last
     "A 3 × 3 convolution of a float32 map (stride and padding 1) by NNPACK, with fewer multiplications."
     b, c, h, w = x.shape
-    if (h, w) == (14, 14):
+    if (h, w) == (14, 14):  # RoIs of the mask head: all at once, each is a tile of 16 × 16 with its padding
         return _nnpack(x, weight, bias, [1, 1])
-    out, rows = x.new_empty(b, len(weight), h, w), 6 * max(1, 2**22 // (6 * c * w)) - 2  # 16 MB; two rows are left out
+    out = x.new_empty(b, len(weight), h, w)
+    rows = 6 * max(1, 2**22 // (6 * c * w)) - 2  # a stripe has two rows more: whole tiles, and 16 MB at most
     for image, result in zip(x.split(1), out.split(1)):
         for top in range(0, h, rows):
             first = max(top - 1, 0)  # one row more above, unless it is the map's edge, and one below
@@ -74,7 +75,7 @@ def convolve_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  #
 
 # %% ../nbs/03b_conv.ipynb #9c253420
 def _conv3x3(x, weight, bias, stride, padding):
-    numbers = x.numel() if x.shape[2:] == (14, 14) else x[:1].numel()
+    numbers = x.numel() if x.shape[2:] == (14, 14) else x[:1].numel()  # RoIs are taken together, maps one by one
     if (numbers >= BY_TILES and stride == padding == (1, 1) and min(weight.shape[:2]) >= 192 and x.dtype == torch.float32
             and torch.get_num_threads() > 1 and not torch.compiler.is_compiling()):
         return convolve_tiles(x, weight, bias)
@@ -105,7 +106,7 @@ class _Conv3x3(torch.autograd.Function):
 
 def convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:  # `[B, C', H', W']`
     "The convolution `conv` (zeros as padding) with any weight and bias."
-    large = x.device.type == "cpu" and x.shape[1:].numel() >= BY_PRODUCTS
+    large = x.device.type == "cpu" and x.shape[1:].numel() >= BY_PRODUCTS  # a RoI of 256 × 14 × 14 has 50,176
     plain = weight.shape[2:] == (3, 3) and conv.groups == 1 and conv.dilation == (1, 1) and not isinstance(conv.padding, str)
     if large and plain and not torch.is_autocast_enabled("cpu"):
         return _Conv3x3.apply(x, weight, bias, conv.stride, conv.padding)
