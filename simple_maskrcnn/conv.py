@@ -77,7 +77,7 @@ def convolve_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  #
 def _conv3x3(x, weight, bias, stride, padding):
     numbers = x.numel() if x.shape[2:] == (14, 14) else x[:1].numel()  # RoIs are taken together, maps one by one
     if (numbers >= BY_TILES and stride == padding == (1, 1) and min(weight.shape[:2]) >= 192 and x.dtype == torch.float32
-            and torch.get_num_threads() > 1 and not torch.compiler.is_compiling()):
+            and torch.get_num_threads() > 1):
         return convolve_tiles(x, weight, bias)
     return F.conv2d(x, weight, bias, stride, padding)
 
@@ -108,7 +108,8 @@ def convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) ->
     "The convolution `conv` (zeros as padding) with any weight and bias."
     large = x.device.type == "cpu" and x.shape[1:].numel() >= BY_PRODUCTS  # a RoI of 256 × 14 × 14 has 50,176
     plain = weight.shape[2:] == (3, 3) and conv.groups == 1 and conv.dilation == (1, 1) and not isinstance(conv.padding, str)
-    if large and plain and not torch.is_autocast_enabled("cpu"):
+    watched = torch.compiler.is_compiling() or torch.jit.is_tracing()  # compiled or exported: let them see a convolution
+    if large and plain and not watched and not torch.is_autocast_enabled("cpu"):
         return _Conv3x3.apply(x, weight, bias, conv.stride, conv.padding)
     return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
