@@ -62,8 +62,9 @@ BY_TILES = 1_500_000 if _AVX2 and _nnpack and torch.backends.nnpack.is_available
 def convolve_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # → `[B, C', H, W]`, not channels-last
     "A 3 × 3 convolution of a float32 map (stride and padding 1) by NNPACK, with fewer multiplications."
     b, c, h, w = x.shape
-    if (h, w) == (14, 14):  # RoIs of the mask head: all at once, each is a tile of 16 × 16 with its padding
-        return _nnpack(x, weight, bias, [1, 1])
+    if (h, w) == (14, 14):  # RoIs of the mask head: many at once, each is a tile of 16 × 16 with its padding
+        parts = [_nnpack(part, weight, bias, [1, 1]) for part in x.split(256)]  # NNPACK keeps memory for as many
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
     out = x.new_empty(b, len(weight), h, w)
     rows = 6 * max(1, 2**22 // (6 * c * w)) - 2  # a stripe has two rows more: whole tiles, and 16 MB at most
     for image, result in zip(x.split(1), out.split(1)):

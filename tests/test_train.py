@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,10 +145,17 @@ def test_worker_processes_and_a_finished_run_change_nothing(whole, tmp_path):
     assert all(torch.equal(before[k], v) for k, v in weights(out).items())
 
 
-@pytest.mark.parametrize("damage", ["cut off", "one bit", "empty"])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, whole, tmp_path):
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
+    """A run that was killed after step 6."""
+    out = tmp_path_factory.mktemp("killed") / "run"
     assert start(out, kill="step 6").returncode == -signal.SIGKILL
+    return out
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one bit", "empty"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, whole, killed, tmp_path):
+    out = shutil.copytree(killed, tmp_path / "run")
     newest = out / "checkpoint.pt"
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 4
