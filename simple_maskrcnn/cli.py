@@ -255,11 +255,11 @@ def train(
     augment = train_transforms(**arguments(given, train_transforms))
     learn = open_dataset(place, transforms=augment, drop_empty=drop_empty, **options)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names, "exact_masks": True}
-    if first is not None and first < 1:
-        raise ValueError(f"--first {first}: it takes at least one image to learn from")
     if first is None:
         place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
         valid = open_dataset(place, **options) if place else None
+    elif first < 1:
+        raise ValueError(f"--first {first}: it takes at least one image to learn from")
     else:
         same = open_dataset(place, drop_empty=drop_empty, **options)
         learn, valid = (Subset(part, range(min(first, len(part)))) for part in (learn, same))

@@ -75,12 +75,10 @@ def convolve_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  #
     return out
 
 # %% ../nbs/03b_conv.ipynb #9c253420
-def _conv3x3(x, weight, bias, stride, padding):
+def _by_tiles(x, weight, stride, padding):
     numbers = x.numel() if x.shape[2:] == (14, 14) else x[:1].numel()  # RoIs are taken together, maps one by one
-    if (numbers >= BY_TILES and stride == padding == (1, 1) and min(weight.shape[:2]) >= 192 and x.dtype == torch.float32
-            and torch.get_num_threads() > 1):
-        return convolve_tiles(x, weight, bias)
-    return F.conv2d(x, weight, bias, stride, padding)
+    return (numbers >= BY_TILES and stride == padding == (1, 1) and min(weight.shape[:2]) >= 192 and x.dtype == torch.float32
+            and torch.get_num_threads() > 1)
 
 
 class _Conv3x3(torch.autograd.Function):
@@ -90,15 +88,17 @@ class _Conv3x3(torch.autograd.Function):
     def forward(ctx, x, weight, bias, stride, padding):
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         ctx.geometry = x.shape, stride, padding
-        return _conv3x3(x, weight, bias, stride, padding)
+        if _by_tiles(x, weight, stride, padding):
+            return convolve_tiles(x, weight, bias)
+        return F.conv2d(x, weight, bias, stride, padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         (x, weight), (shape, *geometry), need = ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
         grad_x = None
-        if need[0] and geometry == [(1, 1), (1, 1)]:  # the map's gradient is a convolution again
-            grad_x = _conv3x3(grad, weight.flip(2, 3).transpose(0, 1), None, *geometry)
+        if need[0] and _by_tiles(grad, weight, *geometry):  # the map's gradient is a convolution again
+            grad_x = convolve_tiles(grad, weight.flip(2, 3).transpose(0, 1), None)
         elif need[0]:
             grad_x = conv2d_input(shape, weight, grad, *geometry)
         return (grad_x, weight_gradient(x, grad, *geometry) if need[1] else None,
@@ -109,8 +109,8 @@ def convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) ->
     "The convolution `conv` (zeros as padding) with any weight and bias."
     large = x.device.type == "cpu" and x.shape[1:].numel() >= BY_PRODUCTS  # a RoI of 256 × 14 × 14 has 50,176
     plain = weight.shape[2:] == (3, 3) and conv.groups == 1 and conv.dilation == (1, 1) and not isinstance(conv.padding, str)
-    watched = torch.compiler.is_compiling() or torch.jit.is_tracing()  # compiled or exported: let them see a convolution
-    if large and plain and not watched and not torch.is_autocast_enabled("cpu"):
+    if large and plain and not (  # what is compiled or exported shall be seen as a convolution
+            torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or torch.jit.is_tracing()):
         return _Conv3x3.apply(x, weight, bias, conv.stride, conv.padding)
     return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
