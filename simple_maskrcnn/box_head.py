@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .boxes import clip_boxes, nms_per_image
+from .boxes import clip_boxes
 from .conv import conv_block, init_convs
 from .deltas import decode, encode
 from .matching import IGNORED, match, sample
+from .nms import nms_per_image
 
 # %% ../nbs/10_box_head.ipynb #492c91d3
 class BoxHead(nn.Module):

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .boxes import clip_boxes, nms_sorted
+from .boxes import clip_boxes
 from .conv import conv_block, feature_table, init_convs, map_geometry
 from .deltas import decode, encode
 from .matching import match, sample
+from .nms import nms_sorted
 
 # %% ../nbs/08_rpn.ipynb #8dcb34d5
 class RPNHead(nn.Module):
