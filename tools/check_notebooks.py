@@ -10,6 +10,7 @@ Each problem is one line: the notebook, the cell, what is wrong, and the command
 import argparse
 import copy
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -200,23 +201,41 @@ def cores() -> int:
 
 # Run in a process of its own: the notebook, with nbdev_test, and then the processor time that it took.
 RUN = """
-import os, sys
+import multiprocessing, os, sys
+
+multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)  # the notebook's processes: as usual
+sys.stdout = sys.stderr = open(log, "w", encoding="utf-8", errors="replace")
+os.dup2(sys.stdout.fileno(), 1)
+os.dup2(sys.stdout.fileno(), 2)
+os.chdir(root)
+sys.path.insert(0, root)
+
+import torch
 from nbdev.test import nbdev_test
-nbdev_test(path=sys.argv[1], flags=sys.argv[2])
-print("processor seconds:", sum(os.times()[:4]))
+
+if "OMP_NUM_THREADS" not in os.environ:
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+nbdev_test(path=path, flags=flags)
+print("processor seconds:", sum(os.times()[:4]), flush=True)
 """
+# These processes are forked from one that has imported what takes long, where the system can do that.
+PROCESSES = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
+PROCESSES.set_forkserver_preload(["torch", "torchvision", "matplotlib.pyplot", "nbdev.test"])
 
 
 def run_one(path: Path, root: Path, flags: str, threads: int) -> tuple[Path, float, float, str]:
     """Run one notebook; return its seconds by the clock and by the processor and, if it fails, what it says."""
-    env = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), "PYTHONIOENCODING": "utf-8"}
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", RUN, str(path), flags], cwd=root, env=env,
-                          capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL)
-    seconds, used = time.perf_counter() - start, re.search(r"processor seconds: ([\d.]+)", done.stdout)
-    ok = done.returncode == 0 and "Success." in done.stdout and used
-    said = "" if ok else done.stdout + done.stderr or f"exit code {done.returncode}"
-    return path, seconds, float(used[1]) if used else seconds, said
+    with tempfile.TemporaryDirectory() as folder:
+        log, start = Path(folder, "log"), time.perf_counter()
+        names = {"path": str(path), "root": str(root), "flags": flags, "threads": threads, "log": str(log)}
+        process = PROCESSES.Process(target=exec, args=(RUN, names))
+        process.start()
+        process.join()
+        seconds, said = time.perf_counter() - start, log.read_text(encoding="utf-8") if log.exists() else ""
+    used = re.search(r"processor seconds: ([\d.]+)", said)
+    ok = process.exitcode == 0 and "Success." in said and used
+    return path, seconds, float(used[1]) if used else seconds, "" if ok else said or f"exit code {process.exitcode}"
 
 
 def run_all(paths: list[Path], root: Path, flags: str, workers: int) -> list[str]:
