@@ -19,7 +19,7 @@ test: .venv/installed-dev ## check and run every notebook, then run tests/
 	$(PY) tools/make_readme.py --check
 	$(PY) -m ruff check .
 	$(PY) tools/check_notebooks.py --run
-	$(PY) -m pytest tests --durations=10
+	$(PY) -m pytest tests -n 2 --dist loadfile --durations=10
 
 test-gpu: .venv/installed-dev ## run every notebook with its `gpu` and `slow` cells too
 	$(PY) tools/check_notebooks.py --run --flags "$(DEVICE_FLAGS)"
