@@ -22,8 +22,9 @@ from .backbone import Backbone, freeze_layers
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
 from .conv import feature_table
 from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
+from .proposals import RegionProposalNetwork
 from .roi_align import roi_align
-from .rpn import RegionProposalNetwork, RPNHead, matched_boxes
+from .rpn import RPNHead, matched_boxes
 from .transform import Transform, check_images, check_targets, resize_boxes, without_crowds
 from .weights import PUBLISHED, load_weights, read_weights
 

@@ -252,7 +252,7 @@ STAGES = {  # a stage of the pipeline and the modules that belong to it, in read
     "image": ("viz", "shapes", "data", "augment", "check"),
     "transform": ("transform",),
     "backbone": ("conv", "backbone"),
-    "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn"),
+    "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
     "RoIAlign": ("roi_align",),
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
@@ -270,7 +270,7 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-    _, ax = plt.subplots(figsize=(10.5, 2.05))
+    _, ax = plt.subplots(figsize=(10.5, 2.2))
     for i, (stage, modules) in enumerate(STAGES.items()):
         x, lit = 1.5 * i, current in (*modules, *WHOLE)
         ax.add_patch(FancyBboxPatch((x, 0), 1.1, 0.5, boxstyle="round,pad=0.09", lw=1.2, ec="#555555",
@@ -288,7 +288,7 @@ def show_pipeline(
     for x in (first, second):
         ax.annotate("", (x, 0.57), (x, 0.89), arrowprops={"arrowstyle": "->", "color": "#999999"})
     ax.text(start + 0.1, 0.9, "features", fontsize=8.5, color="#777777", ha="left", va="bottom")
-    ax.set(xlim=(-0.2, 13.3), ylim=(-1.58, 1.2))
+    ax.set(xlim=(-0.2, 13.3), ylim=(-1.8, 1.2))
     ax.set_axis_off()
     return ax
 
