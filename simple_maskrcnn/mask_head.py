@@ -23,12 +23,13 @@ def mask_targets(
     boxes: Tensor,  # `[K, 4]`: RoIs in pixels of the same image
     objects: Tensor,  # int64 `[K]`: the object that each RoI belongs to
     size: int = 28,
+    exact: bool = False,  # True: the middle of pixel i is at i + ½; False: at i, as in torchvision
 ) -> Tensor:  # float `[K, size, size]` in 0–1
     "Each RoI's object, cut out by the RoI and resampled; torchvision's `project_masks_on_boxes`."
     if len(masks) > len(boxes):  # thousands of objects, few RoIs: convert only what is used
         masks, objects = masks[objects], torch.arange(len(objects), device=objects.device)
     rois = torch.cat([objects[:, None].to(boxes), boxes], 1)  # (K, 5): the object stands where the image would
-    return torch.ops.torchvision.roi_align(masks[:, None].to(boxes), rois, 1.0, size, size, -1, False)[:, 0]
+    return torch.ops.torchvision.roi_align(masks[:, None].to(boxes), rois, 1.0, size, size, -1, exact)[:, 0]
 
 # %% ../nbs/11_mask_head.ipynb #6f49c081
 class MaskHead(nn.Sequential):

@@ -37,11 +37,12 @@ class RoIHeads(nn.Module):
         box_head: nn.Module, box_predictor: nn.Module, mask_head: nn.Module, mask_predictor: nn.Module,
         strides: list[int],  # of the levels that RoIs are read from
         sampling: dict, detection: dict,  # keywords of `sample_proposals`, and of `box_detections`
+        exact_masks: bool = False,  # cut mask targets without torchvision's shift, see `mask_targets`
     ):
         super().__init__()
         self.box_head, self.box_predictor = box_head, box_predictor
         self.mask_head, self.mask_predictor = mask_head, mask_predictor
-        self.strides, self.sampling, self.detection = strides, sampling, detection
+        self.strides, self.sampling, self.detection, self.exact_masks = strides, sampling, detection, exact_masks
 
     def pooler(self, features: list[Tensor], table: Tensor):
         "A function `(boxes, output_size) → [K, C, output_size, output_size]` that reads RoIs from one table."
@@ -58,7 +59,8 @@ class RoIHeads(nn.Module):
         counts = ((labels > 0) & chosen).sum(1).tolist()
         rois, objects, labels = ([x[:n] for x, n in zip(xs, counts)] for xs in (rois, objects, labels))  # the positives
         logits = class_mask_logits(self.mask_predictor, self.mask_head(pool(rois, 14)), torch.cat(labels))
-        wanted = [mask_targets(t["masks"], r, o, logits.shape[-1]) for t, r, o in zip(targets, rois, objects)]
+        wanted = [mask_targets(t["masks"], r, o, logits.shape[-1], self.exact_masks)
+                  for t, r, o in zip(targets, rois, objects)]
         return losses | {"loss_mask": mask_loss(logits, torch.cat(wanted))}
 
     def detect(self, features: list[Tensor], table: Tensor, proposals: list[Tensor], sizes: list[tuple]) -> list[dict]:
@@ -112,7 +114,7 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         fpn_channels: int = 256, box_channels: int = 1024, mask_channels: int = 256,  # widths
         min_size: int | list[int] = 800, max_size: int = 1333, train_resize: bool = True,  # see `Transform`
         image_mean: list[float] = (0.485, 0.456, 0.406), image_std: list[float] = (0.229, 0.224, 0.225),
-        exact_masks: bool = False,  # paste masks at the boxes' own edges; False: at whole pixels, as torchvision
+        exact_masks: bool = False,  # resize, cut and paste masks to fractions of a pixel; False: as torchvision
         **options,  # torchvision's `rpn_…`, see `RegionProposalNetwork`, and `box_…`, see `sample_proposals` and `box_detections`
     ):
         super().__init__()
@@ -130,11 +132,12 @@ class MaskRCNN(nn.Module, PyTorchModelHubMixin, library_name="simple_maskrcnn"):
         mask_head = MaskHead(fpn_channels, mask_channels, head_norm)
         sampling, detection = ({names[k]: v for k, v in options.items() if k in names} for names in (SAMPLING, DETECTION))
 
-        self.transform = Transform(min_size, max_size, image_mean, image_std, train_resize)
+        self.transform = Transform(min_size, max_size, image_mean, image_std, train_resize, exact_masks)
         self.backbone = Backbone(backbone, levels, fpn_channels, NORMS[norm], head_norm)
         self.rpn = RegionProposalNetwork(anchors, rpn_head, **{k[4:]: v for k, v in options.items() if k[:4] == "rpn_"})
-        self.roi_heads = RoIHeads(box_head, BoxPredictor(box_channels, num_classes), mask_head,
-                                  MaskPredictor(mask_channels, num_classes), self.backbone.strides, sampling, detection)
+        box_predictor, mask_predictor = BoxPredictor(box_channels, num_classes), MaskPredictor(mask_channels, num_classes)
+        self.roi_heads = RoIHeads(box_head, box_predictor, mask_head, mask_predictor, self.backbone.strides,
+                                  sampling, detection, exact_masks)
         freeze_layers(self.backbone.body, trainable_layers)
         for module in self.modules():
             if isinstance(module, FrozenBatchNorm2d):

@@ -32,9 +32,10 @@ class Transform(nn.Module):
         max_size: int,  # … unless the longer side would exceed this
         image_mean: list[float], image_std: list[float],  # per channel, for images in 0–1
         train_resize: bool = True,  # False: in training images keep their size, since they are crops at the right scale
+        exact_masks: bool = False,  # True: masks of targets are resized without the shift of torchvision's
     ):
         super().__init__()
-        self.train_resize = train_resize
+        self.train_resize, self.mask_mode = train_resize, "nearest-exact" if exact_masks else "nearest"
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
         self.max_size, self.image_mean, self.image_std = max_size, list(image_mean), list(image_std)
 
@@ -61,15 +62,16 @@ class Transform(nn.Module):
             batch[i, :, :h, :w] = F.interpolate(image[None], (h, w), mode="bilinear")[0]
         batch = batch.sub_(mean).div_(std)  # all at once; what is no image held the mean, and is zero
         if targets is not None:
-            targets = [_resize_target(t, image.shape[-2:], size) for t, image, size in zip(targets, images, sizes)]
+            targets = [_resize_target(t, image.shape[-2:], size, self.mask_mode)
+                       for t, image, size in zip(targets, images, sizes)]
         return batch, sizes, targets
 
 
-def _resize_target(target: dict, old: tuple[int, int], new: tuple[int, int]) -> dict:
+def _resize_target(target: dict, old: tuple[int, int], new: tuple[int, int], mode: str) -> dict:
     boxes, masks = target["boxes"].float(), target["masks"].to(torch.uint8)
     if tuple(old) != tuple(new):
         boxes = resize_boxes(boxes, old, new)
-        masks = F.interpolate(masks[:, None], new)[:, 0] if len(masks) else masks.new_zeros(0, *new)  # the nearest pixel
+        masks = F.interpolate(masks[:, None], new, mode=mode)[:, 0] if len(masks) else masks.new_zeros(0, *new)
     return {**target, "boxes": boxes, "masks": masks}
 
 # %% ../nbs/02d_transform.ipynb #dafeea3e

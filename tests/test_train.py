@@ -126,7 +126,8 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(whole, tmp_path):
 def test_interrupted_it_saves_and_says_how_to_go_on(whole, tmp_path):
     out = tmp_path / "run"
     done = start(out, kill="interrupt 3")
-    assert done.returncode in (130, -signal.SIGINT) and "Stopped after step 4 of 10, and saved" in done.stdout
+    assert done.returncode in (130, -signal.SIGINT), (done.returncode, done.stderr)  # on a GPU machine it was 1: say why
+    assert "Stopped after step 4 of 10, and saved" in done.stdout
     assert load_checkpoint(out)["progress"]["step"] == 4  # the signal came after step 3; the next one is the first to know
     done = start(out, {"num_workers": 2}, kill="terminate 3")  # of the steps that are left
     assert done.returncode == 128 + signal.SIGTERM and "Stopped after step 8" in done.stdout
