@@ -17,7 +17,8 @@ DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances
   less AP, but fewer nuclei found twice, and 0.013 to 0.015 more of TP / (TP + FP + FN). Seen on val, twice.)
 - Not here, since it brought nothing: to stretch the contrast of each picture by its own percentiles, 1 and 99.8 (on a GPU,
   mask AP 0.666 instead of 0.672, and 0.812 instead of 0.828 of the other measure; one run each).
-- A nucleus may be 9 pixels wide: `exact_masks`, since pasting at whole pixels makes it a fifth too large (11_mask_head).
+- A nucleus may be 9 pixels wide: `exact_masks`, since pasting at whole pixels makes it a fifth too large, and targets half a
+  pixel beside it can't be made good by any training (11_mask_head).
 """
 
 import argparse

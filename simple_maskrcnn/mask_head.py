@@ -105,7 +105,7 @@ def paste_masks(
 
 # %% ../nbs/11_mask_head.ipynb #912b07b1
 def _places(low, high, cells, pixels, device):
-    "Of one axis: the first pixel that a mask reaches, and for it and the next ones the bordered cell before and the share after."
+    "Of one axis: the first pixel that a mask reaches; for it and the next, the cell before, and the weight of the one after."
     cell = max(high - low, 1e-6) / cells
     first, end = (min(max(math.floor(edge + 0.5), 0), pixels) for edge in (low - cell / 2, high + cell / 2))
     place = (torch.arange(first, end, device=device) + (0.5 - low)) / cell + 0.5

@@ -42,10 +42,10 @@ def nms_per_image(
     top_n: int,  # at most so many boxes an image
 ) -> list[Tensor]:  # for each image int64 `[K_i]`: indices of its survivors, by falling score
     "NMS of a whole batch at once. A GPU is waited for twice: in NMS, and to learn how many boxes each image keeps."
-    groups = torch.where(image < num_images, groups, -1)  # what is dropped suppresses nothing
+    groups = torch.where(image < num_images, groups, -1)  # what is dropped is a group of its own, and suppresses no other
     keep = batched_nms(boxes, scores, groups, iou_threshold)
     image = image[keep]
-    counts = (image == torch.arange(num_images + 1, device=image.device)[:, None]).sum(1).tolist()  # the second wait
+    counts = (image == torch.arange(num_images + 1, device=image.device)[:, None]).sum(1).tolist()  # boxes kept of each image
     parts = keep[image.argsort(stable=True)].split(counts)  # stable: the order by score stays
     return [part[:top_n] for part in parts[:num_images]]
 

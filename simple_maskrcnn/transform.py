@@ -24,7 +24,7 @@ def resize_boxes(
 
 # %% ../nbs/02d_transform.ipynb #5a4cb719
 class Transform(nn.Module):
-    "Resize images, stack them on one canvas, and normalise it."
+    "Resize images, stack them on canvases of one size, and normalise these."
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class Transform(nn.Module):
         "Height and width of an image on the canvas."
         if self.training and not self.train_resize:
             return height, width
-        side = self.min_size[int(torch.randint(len(self.min_size), ())) if self.training else -1]
+        drawn = int(torch.randint(len(self.min_size), ())) if self.training else -1
+        side = self.min_size[drawn]
         scale = min(side / min(height, width), self.max_size / max(height, width))
         return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
 
@@ -53,10 +54,10 @@ class Transform(nn.Module):
         targets: list[dict] | None = None,
     ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and sizes and targets on it
         sizes = [self.new_size(*image.shape[-2:]) for image in images]
-        canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32 is the largest stride
+        canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32: the stride of P5
         mean, std = (torch.tensor(x, dtype=torch.float32).to(images[0].device, non_blocking=images[0].is_cuda).view(3, 1, 1)
                      for x in (self.image_mean, self.image_std))
-        batch = mean.expand(len(images), 3, *canvas).contiguous(memory_format=torch.channels_last)
+        batch = mean.expand(len(images), 3, *canvas).contiguous(memory_format=torch.channels_last)  # three numbers → memory
         for i, (image, (h, w)) in enumerate(zip(images, sizes)):
             image = image / 255 if image.dtype == torch.uint8 else image.float()
             batch[i, :, :h, :w] = F.interpolate(image[None], (h, w), mode="bilinear")[0]
@@ -85,7 +86,7 @@ def check_images(images: list[Tensor]) -> None:  # as given to the network
             raise ValueError(f"images[{i}] must be a tensor [3, H, W], got {type(image).__name__} {shape}")
         if image.dtype != torch.uint8 and not image.is_floating_point():
             raise TypeError(f"images[{i}] must be float in 0–1 or uint8, got {image.dtype}")
-    finite = torch.stack([image.sum(dtype=torch.float32).isfinite() for image in images])
+    finite = torch.stack([image.sum(dtype=torch.float32).isfinite() for image in images])  # a NaN or infinity spoils the sum
     if not finite.all():
         raise ValueError(f"images[{finite.tolist().index(False)}] has values that are not finite (NaN or infinity)")
 
