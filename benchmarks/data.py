@@ -28,7 +28,7 @@ from torchvision.transforms import v2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from simple_maskrcnn.bench import machine, save_figures
-from simple_maskrcnn.data import CocoDataset, write_shapes
+from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 
 
 def torchvision_dataset(images: Path, annotations: Path):

@@ -25,7 +25,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from simple_maskrcnn.bench import machine, save_figures
-from simple_maskrcnn.mask_head import encode_masks
+from simple_maskrcnn.network.mask_head import encode_masks
 
 
 def example(n: int, size: tuple[int, int], seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -29,13 +29,13 @@ from pathlib import Path
 import torch
 from torch.utils.data import Subset
 
-from simple_maskrcnn.ap import format_results
-from simple_maskrcnn.augment import eval_transforms, train_transforms
-from simple_maskrcnn.data import CocoDataset
-from simple_maskrcnn.evaluate import evaluate
-from simple_maskrcnn.model import maskrcnn
-from simple_maskrcnn.predict import draw_sheet
-from simple_maskrcnn.train import fit, make_accelerator, start_processes
+from simple_maskrcnn.data.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data.coco import CocoDataset
+from simple_maskrcnn.evaluation.ap import format_results
+from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.inference.predict import draw_sheet
+from simple_maskrcnn.network.model import maskrcnn
+from simple_maskrcnn.training.train import fit, make_accelerator, start_processes
 
 NETWORK = {
     "backbone": "resnet18",

@@ -12,8 +12,9 @@ from accelerate.data_loader import BatchSamplerShard, prepare_data_loader
 from torch.testing import assert_close
 from torch.utils.data import Dataset
 
-from simple_maskrcnn.augment import AspectBatchSampler, SeededDataset, eval_transforms, make_loader, train_transforms
-from simple_maskrcnn.data import ShapesDataset
+from simple_maskrcnn.data.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data.loader import AspectBatchSampler, SeededDataset, make_loader
+from simple_maskrcnn.data.shapes import ShapesDataset
 
 EVERYTHING = train_transforms(
     vertical_flip=0.5, rotate90=True, large_scale_jitter=(0.3, 2.0, 64), color=1.0, min_area=4
@@ -121,8 +122,9 @@ def test_more_tensors_on_their_way_than_open_files_allowed():
         import resource, time
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-        from simple_maskrcnn.augment import make_loader, train_transforms
-        from simple_maskrcnn.data import ShapesDataset
+        from simple_maskrcnn.data.augment import train_transforms
+        from simple_maskrcnn.data.loader import make_loader
+        from simple_maskrcnn.data.shapes import ShapesDataset
         data = ShapesDataset(128, 32, seed=0, transforms=train_transforms())
         for _ in make_loader(data, 16, num_workers=2):
             time.sleep(0.3)  # the workers run ahead

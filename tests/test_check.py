@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from simple_maskrcnn.check import check_dataset, look
-from simple_maskrcnn.data import CocoDataset, write_shapes
+from simple_maskrcnn.data.check import check_dataset, look
+from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "data"
@@ -22,8 +22,8 @@ CHECK = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from pathlib import Path
-import simple_maskrcnn.check as check
-from simple_maskrcnn.data import CocoDataset
+import simple_maskrcnn.data.check as check
+from simple_maskrcnn.data.coco import CocoDataset
 root, pause = Path(sys.argv[1]), float(sys.argv[2])
 plain = check.upright_size
 check.upright_size = lambda path: time.sleep(pause) or plain(path)

@@ -20,8 +20,12 @@ from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from simple_maskrcnn import ap, augment, bench, cli, data, evaluate, model, predict
-from simple_maskrcnn import train as training
+from simple_maskrcnn import bench, cli
+from simple_maskrcnn.data import augment, coco, shapes
+from simple_maskrcnn.evaluation import ap, evaluate
+from simple_maskrcnn.inference import predict
+from simple_maskrcnn.network import model
+from simple_maskrcnn.training import train as training
 
 NETWORK = ("--backbone resnet18 --levels 3,4 --anchor-sizes 16,32,64 --fpn-channels 16 --box-channels 16 --mask-channels 8 "
            "--min-size 64 --max-size 64 --set rpn_post_nms_top_n_train=50 --set rpn_post_nms_top_n_test=50").split()
@@ -64,7 +68,7 @@ def test_train_writes_a_run(work):
     files = {p.relative_to(work / "run").as_posix() for p in (work / "run").rglob("*") if p.is_file()}
     assert {"metrics.jsonl", "losses.png", "checkpoint.pt", "last/model.safetensors", "last/config.json"} <= files
     config = json.loads((work / "run/last/config.json").read_text())
-    assert config["class_names"] == data.CLASS_NAMES and config["anchor_sizes"] == [[16], [32], [64]]
+    assert config["class_names"] == shapes.CLASS_NAMES and config["anchor_sizes"] == [[16], [32], [64]]
     assert config["levels"] == [3, 4] and config["rpn_post_nms_top_n_test"] == 50
     assert config["train_resize"] is False  # the jitter has set the size
 
@@ -80,7 +84,7 @@ def test_the_same_command_goes_on(work, tmp_path):
 
 def test_evaluate_prints_and_writes_the_figures_of_the_library(work):
     place = ("--images", work / "world/val", "--annotations", work / "world/annotations/instances_val.json")
-    expected = evaluate.evaluate(predict.load_model(work / "run", "cpu"), data.CocoDataset(place[1], place[3]), progress=False)
+    expected = evaluate.evaluate(predict.load_model(work / "run", "cpu"), coco.CocoDataset(place[1], place[3]), progress=False)
     for where in (("--data-dir", work / "world"), place):
         code, said = here("evaluate", work / "run", *where, "--output-dir", work / "figures")
         assert code == 0 and ap.format_results(expected) in said
@@ -165,8 +169,8 @@ def test_pascal_voc(tmp_path):
 def places(work, tmp_path_factory):
     """Names that the faulty command lines below use, as in `{world}`."""
     folder = tmp_path_factory.mktemp("faults")
-    empty = data.write_shapes(folder / "empty", 0, 0, 64)
-    others = data.write_shapes(folder / "others", 1, 1, 64)
+    empty = coco.write_shapes(folder / "empty", 0, 0, 64)
+    others = coco.write_shapes(folder / "others", 1, 1, 64)
     for split in ("train", "val"):
         file = others / f"annotations/instances_{split}.json"
         content = json.loads(file.read_text())

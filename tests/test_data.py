@@ -18,7 +18,8 @@ from pycocotools.coco import COCO
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-from simple_maskrcnn.data import CocoDataset, ShapesDataset, write_shapes
+from simple_maskrcnn.data.coco import CocoDataset, write_shapes
+from simple_maskrcnn.data.shapes import ShapesDataset
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "data"

@@ -23,9 +23,16 @@ from torch.nn.functional import pad
 from torch.utils.data import Subset, get_worker_info
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from simple_maskrcnn.data import CocoDataset, mask_boxes, write_shapes
-from simple_maskrcnn.evaluate import KINDS, evaluate, find_mistakes, format_mistakes, image_mistakes
-from simple_maskrcnn.model import maskrcnn
+from simple_maskrcnn.data.coco import CocoDataset, write_shapes
+from simple_maskrcnn.data.shapes import mask_boxes
+from simple_maskrcnn.evaluation.evaluate import (
+    KINDS,
+    evaluate,
+    find_mistakes,
+    format_mistakes,
+    image_mistakes,
+)
+from simple_maskrcnn.network.model import maskrcnn
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "data"
@@ -331,7 +338,7 @@ WORLD = """
     import json, os, sys, torch
     from accelerate import Accelerator
     sys.path.insert(0, "tests")
-    from simple_maskrcnn.data import ShapesDataset
+    from simple_maskrcnn.data.shapes import ShapesDataset
     from test_evaluate import Cheat, evaluate, network
     folder = sys.argv[1]
     accelerator = Accelerator(cpu=True) if "RANK" in os.environ else None
@@ -383,7 +390,7 @@ def test_two_processes_give_the_same_as_one(tmp_path, free_port):
 
 MEMORY = """
     import torch
-    from simple_maskrcnn.ap import coco_detections
+    from simple_maskrcnn.evaluation.ap import coco_detections
 
     def megabytes(field):  # ru_maxrss would not do: a new process begins with its parent's
         with open("/proc/self/status") as file:
@@ -412,8 +419,8 @@ def test_peak_memory_of_a_hundred_masks_in_a_large_picture():
 
 
 EVALUATION = MEMORY[: MEMORY.index("    torch.manual_seed(0)")] + """
-    from simple_maskrcnn.evaluate import evaluate
-    from simple_maskrcnn.model import maskrcnn
+    from simple_maskrcnn.evaluation.evaluate import evaluate
+    from simple_maskrcnn.network.model import maskrcnn
 
     torch.manual_seed(0)
     model = maskrcnn(2, box_score_thresh=0.0)  # a ResNet-50, at its usual input size

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted(p.name for p in (ROOT / "simple_maskrcnn").glob("*.py"))
+MODULES = sorted(p.relative_to(ROOT / "simple_maskrcnn").as_posix() for p in (ROOT / "simple_maskrcnn").rglob("*.py"))
 CONFIG = ConfigParser(delimiters=["="])
 CONFIG.read(ROOT / "settings.ini", encoding="utf-8")
 CFG = CONFIG["DEFAULT"]
@@ -121,7 +121,7 @@ def unpacked(built, tmp_path):
 
 
 def test_every_module_imports_from_the_wheel_without_dev_packages(unpacked):
-    done = import_from(unpacked, [f"simple_maskrcnn.{m[:-3]}" for m in MODULES if m != "__init__.py"])
+    done = import_from(unpacked, ["simple_maskrcnn." + m[:-3].replace("/", ".") for m in MODULES if "__init__" not in m])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == CFG["version"]
 

@@ -59,13 +59,13 @@ def test_every_picture_has_a_text_and_every_id_is_its_own(site):
 
 
 def test_reference_has_each_exported_name_with_its_arguments(site):
-    from simple_maskrcnn import viz
+    from simple_maskrcnn import draw
 
     soup = BeautifulSoup((site / "api.html").read_text(encoding="utf-8"), "html.parser")
     section = soup.find(id="show_boxes").parent
     rows = [[c.get_text() for c in row.find_all("td")] for row in section.find_all("tr")]
     assert ["width", "float", "2.0", "of the line, in points"] in rows
-    assert all(soup.find(id=n) for n in viz.__all__ if callable(getattr(viz, n)))
+    assert all(soup.find(id=n) for n in draw.__all__ if callable(getattr(draw, n)))
 
 
 # What the builder makes of each kind of cell, in a project of three cells

@@ -39,7 +39,9 @@ def shows(**data) -> dict:
 
 
 def write(path: Path, cells: list[dict], **metadata):
-    cells = [{"id": f"c{i}", "metadata": {}, **c, "source": c["source"].splitlines(True)} for i, c in enumerate(cells)]
+    folded = {"jupyter": {"source_hidden": True}}
+    cells = [{"id": f"c{i}", "metadata": folded if "default_exp" in c["source"] else {}, **c,
+              "source": c["source"].splitlines(True)} for i, c in enumerate(cells)]
     metadata = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}} | metadata
     data = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     path.write_text(json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -53,7 +55,8 @@ def edit(path: Path, change):
 
 
 def lesson(name: str, number: int, *more) -> list[dict]:
-    return [text(f"# Lesson {number}\n\n> What it is about"), code(f"#| default_exp {name}"),
+    return [text(f"# Lesson {number}\n\n> What it is about\n\n**It takes** about 2 minutes; [open it in Colab]("
+                 f"{COLAB}/{number:02}_{name}.ipynb)."), code(f"#| default_exp {name}"),
             code(f"#| export\ndef {name}() -> int:\n    \"The number of this lesson.\"\n    return {number}"),
             code(f"{name}()", shows(text_plain=[str(number)])), *more]
 
@@ -67,7 +70,7 @@ def good(tmp_path_factory) -> Path:
         shutil.copy(ROOT / name, root)
     write(root / "nbs" / "01_one.ipynb", lesson("one", 1))
     write(root / "nbs" / "02_two.ipynb", lesson("two", 2))
-    rows = "\n".join(f"| [{n}]({n}.ipynb) | [Colab]({COLAB}/{n}.ipynb) |" for n in ("01_one", "02_two"))
+    rows = "\n".join(f"| [{n}]({n}.ipynb) |" for n in ("01_one", "02_two"))
     use = code("#| echo: true\n1 + 1", shows(text_plain=["2"]))
     write(root / "nbs" / "index.ipynb", [text("# Index\n\n> The way in"), text(f"| notebook | |\n|---|---|\n{rows}"), use])
     env = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
@@ -125,12 +128,22 @@ def not_in_the_index(d):
     d["cells"][1]["source"] = [x for x in d["cells"][1]["source"] if "01_one" not in x]
 
 
-def no_colab_link(d):
-    d["cells"][1]["source"] = [x.replace(f"{COLAB}/01_one", "elsewhere") for x in d["cells"][1]["source"]]
+def in_head(old, new):
+    return lambda d: d["cells"][0].update(source=[x.replace(old, new) for x in d["cells"][0]["source"]])
+
+
+def long(words=0, cells=0):
+    new = [text("word " * words)] + [code("1")] * cells
+    return lambda d: d["cells"].extend({"id": f"n{i}", "metadata": {}, **c, "source": [c["source"]]} for i, c in enumerate(new))
+
+
+def for_engineers(d):
+    long(words=2000)(d)
+    d["cells"].insert(4, {"id": "e", "metadata": {}, **text("## For engineers"), "source": ["## For engineers"]})
 
 
 def links_a_ghost(d):
-    d["cells"][1]["source"] += [f"\n| [03_ghost](03_ghost.ipynb) | [Colab]({COLAB}/03_ghost.ipynb) |"]
+    d["cells"][1]["source"] += ["\n| [03_ghost](03_ghost.ipynb) |"]
 
 
 def in_one(change):
@@ -166,7 +179,15 @@ BROKEN = {
     "two notebooks, one module": (in_one(second_module), "02_two.ipynb: exports 'two', and so does nbs/01_one.ipynb"),
     "one notebook, two modules": (in_one(two_modules), r"01_one.ipynb: exports 2 modules \(one, other\)"),
     "not in the index": (in_index(not_in_the_index), "01_one.ipynb: nbs/index.ipynb has no link to it"),
-    "no link to Colab": (in_index(no_colab_link), "01_one.ipynb: nbs/index.ipynb has no Colab link to it"),
+    "no link to Colab": (in_one(in_head(COLAB, "elsewhere")), "01_one.ipynb, cell 1: has no link to Colab"),
+    "no minutes": (in_one(in_head("**It takes**", "It takes")), "01_one.ipynb, cell 1: does not say"),
+    "other minutes than it takes": (in_one(in_head("about 2", "about 20")), "cell 1: says 20 minutes, and .* take 0"),
+    "too many words": (in_one(long(words=1801)), "01_one.ipynb: the lesson has 4 cells in sight and 1,8.. words"),
+    "too many cells": (in_one(long(cells=61)), "01_one.ipynb: the lesson has 65 cells in sight"),
+    "imports in sight": (in_one(lambda d: d["cells"][1].update(metadata={})), "cell 2 .*is not folded"),
+    "a dead link": (in_one(in_head("What", "[What](../nowhere.md)")), "cell 1 .*links ../nowhere.md, which does not exist"),
+    "a module in another place": (in_one(lambda d: d["cells"][1].update(source=["#| default_exp three"])),
+                                  "01_one.ipynb: exports 'three'; a module stands where its notebook stands"),
     "a link to nothing": (in_index(links_a_ghost), "index.ipynb: links 03_ghost.ipynb, which does not exist"),
     "no index": (lambda root: (root / "nbs" / "index.ipynb").unlink(), "nbs/index.ipynb: is missing"),
     "a module edited by hand": (lambda root: (root / "simple_maskrcnn" / "one.py").open("a").write("\nx = 1\n"),
@@ -181,6 +202,17 @@ BROKEN = {
                        "__init__.py: is not what the notebooks export"),
     "not JSON": (lambda root: one(root).write_text("{"), "01_one.ipynb: is not a notebook"),
 }
+
+
+def test_matter_for_engineers_is_not_counted(project):
+    edit(one(project), for_engineers)
+    assert not any("the lesson has" in line for line in gate.problems(project))
+    assert gate.Notebook(one(project)).length(lesson=False)[1] > 2000
+
+
+def test_the_table_counts_words_lines_and_minutes(good):
+    row = next(line for line in gate.table(good).splitlines() if line.startswith("01_one")).split()
+    assert row[1:5] == ["3", "15", "4", "0"]
 
 
 @pytest.mark.parametrize("name", BROKEN)

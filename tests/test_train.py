@@ -13,13 +13,15 @@ import torch
 from conftest import ROOT, child_environment
 from torch.utils.data import Subset
 
-from simple_maskrcnn import train as training
-from simple_maskrcnn.augment import eval_transforms, train_transforms
-from simple_maskrcnn.checkpoint import load_checkpoint, read_metrics
-from simple_maskrcnn.data import CocoDataset, ShapesDataset
-from simple_maskrcnn.evaluate import evaluate
-from simple_maskrcnn.model import MaskRCNN, maskrcnn
-from simple_maskrcnn.train import fit
+from simple_maskrcnn.data.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data.coco import CocoDataset
+from simple_maskrcnn.data.shapes import ShapesDataset
+from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.files import read_metrics
+from simple_maskrcnn.network.model import MaskRCNN, maskrcnn
+from simple_maskrcnn.training import train as training
+from simple_maskrcnn.training.checkpoint import load_checkpoint
+from simple_maskrcnn.training.train import fit
 
 PHOTOS = ROOT.parent / "shared/data/coco_mini"
 TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_channels": 32, "mask_channels": 16, "min_size": 64,
@@ -30,11 +32,11 @@ TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_chann
 # place (in the middle of a save), "evaluate 2" in the second evaluation. "interrupt 4" is Ctrl-C, "terminate 4" SIGTERM.
 CHILD = f"""
 import json, os, signal, sys, torch
-import simple_maskrcnn.checkpoint as checkpoint
-import simple_maskrcnn.train as training
-from simple_maskrcnn.augment import eval_transforms, train_transforms
-from simple_maskrcnn.data import ShapesDataset
-from simple_maskrcnn.model import maskrcnn
+import simple_maskrcnn.training.checkpoint as checkpoint
+import simple_maskrcnn.training.train as training
+from simple_maskrcnn.data.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data.shapes import ShapesDataset
+from simple_maskrcnn.network.model import maskrcnn
 
 torch.set_num_threads(1)
 out, options = sys.argv[1], json.loads(sys.argv[2])
@@ -194,9 +196,9 @@ from accelerate import notebook_launcher
 
 def work(out):
     import torch
-    from simple_maskrcnn.data import ShapesDataset
-    from simple_maskrcnn.model import maskrcnn
-    from simple_maskrcnn.train import fit
+    from simple_maskrcnn.data.shapes import ShapesDataset
+    from simple_maskrcnn.network.model import maskrcnn
+    from simple_maskrcnn.training.train import fit
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -221,11 +223,11 @@ def test_a_notebook_launches_two_processes(tmp_path, free_port):
 
 SCRIPT = f"""
 import json, sys, torch
-from simple_maskrcnn.augment import eval_transforms
-from simple_maskrcnn.data import ShapesDataset
-from simple_maskrcnn.evaluate import evaluate
-from simple_maskrcnn.model import maskrcnn
-from simple_maskrcnn.train import fit, make_accelerator, start_processes
+from simple_maskrcnn.data.augment import eval_transforms
+from simple_maskrcnn.data.shapes import ShapesDataset
+from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.network.model import maskrcnn
+from simple_maskrcnn.training.train import fit, make_accelerator, start_processes
 
 start_processes()
 torch.manual_seed(0)

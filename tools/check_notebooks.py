@@ -1,13 +1,15 @@
 """The gate: are the notebooks as they should be committed, and do they run?
 
-    python tools/check_notebooks.py                  clean, exported, small, with outputs, listed in the index
+    python tools/check_notebooks.py                  clean, exported, short, folded, with outputs, listed in the index
+    python tools/check_notebooks.py --table          words, cells in sight, lines and minutes of each, and of each path
     python tools/check_notebooks.py --run            run each one, with nbdev_test, and report its seconds
-    python tools/check_notebooks.py --run --flags "gpu slow" [nbs/01_viz.ipynb ...]
+    python tools/check_notebooks.py --run --flags "gpu slow" [nbs/draw.ipynb ...]
 
 Each problem is one line: the notebook, the cell, what is wrong, and the command that puts it right.
 """
 
 import argparse
+import ast
 import copy
 import json
 import multiprocessing
@@ -26,6 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_BYTES = 300 * 1024
 SECONDS = 30  # what a notebook should take on two cores; four times that is an error
 WIDGET = "application/vnd.jupyter.widget-view+json"
+MAX_CELLS, MAX_WORDS = 60, 1800  # of a lesson: what stands before "For engineers", without folded cells
+PATH, PATH_WORDS, PATH_HOURS = "the network, 01–13", 22_000, 5  # what a learner reads
+MODULES = {"speed": "bench"}  # notebooks whose module has another name
 EXPORT = "fix: make export"
 STORE = "fix: python tools/run_notebooks.py {}"
 
@@ -34,7 +39,9 @@ class Notebook:
     """One notebook file: its text, its cells, and a way to name a cell in a message."""
 
     def __init__(self, path: Path):
-        self.path, self.name = path, f"nbs/{path.name}"
+        nbs = next(p for p in path.parents if p.name == "nbs")
+        self.path, self.place = path, path.relative_to(nbs).with_suffix("").as_posix()  # network/03_anchors
+        self.name = f"nbs/{self.place}.ipynb"
         self.text = path.read_text(encoding="utf-8")
         self.data = json.loads(self.text)
         self.cells = self.data["cells"]
@@ -53,6 +60,57 @@ class Notebook:
     def exports(self) -> list[str]:
         """The modules named by `#| default_exp` in this notebook."""
         return re.findall(r"^#\s*\|\s*default_exp\s+(\S+)", "\n".join(self.source(c) for _, c in self.code()), re.M)
+
+    def lesson(self) -> list[dict]:
+        """The cells that a learner sees: before "For engineers", not folded."""
+        cells = []
+        for cell in self.cells:
+            if cell["cell_type"] == "markdown":
+                before, heading, _ = re.split(r"(?m)^(#+ For engineers)", self.source(cell), maxsplit=1) + ["", ""] \
+                    if re.search(r"(?m)^#+ For engineers", self.source(cell)) else (self.source(cell), "", "")
+                if heading:
+                    return cells + ([{**cell, "source": [before]}] if before.strip() else [])
+            if not is_folded(cell):
+                cells.append(cell)
+        return cells
+
+    def length(self, lesson: bool = True) -> tuple[int, int, int, float]:
+        """Cells in sight, words, lines of code, and the minutes to read them: 180 words or 20 lines a minute."""
+        cells = self.lesson() if lesson else [c for c in self.cells if not is_folded(c)]
+        words = sum(len(self.source(c).split()) for c in cells if c["cell_type"] == "markdown")
+        code = "\n".join(self.source(c) for c in cells if c["cell_type"] == "code")
+        lines = sum(bool(line.strip()) and not line.startswith("#|") for line in code.splitlines())
+        return len(cells), words, lines, words / 180 + lines / 20
+
+
+def is_folded(cell) -> bool:
+    """Is only its output in sight?"""
+    return cell["cell_type"] == "code" and cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+
+
+def should_fold(source: str) -> bool:
+    """Hidden cells, the module's name, and imports stand in nobody's way."""
+    if re.search(r"^#\|\s*(hide\b|default_exp\b)", source, re.M):
+        return True
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return False
+    calls = ("setup_notebook(",)
+    return bool(body) and isinstance(body[0], ast.Import | ast.ImportFrom) and all(
+        isinstance(x, ast.Import | ast.ImportFrom) or any(c in ast.unparse(x) for c in calls) for x in body)
+
+
+def lessons(root: Path) -> list[Path]:
+    """Every notebook, in the order in which they are read: the index, then the wings, then what stands beside them."""
+    wings = ["", "network", "data", "evaluation", "training", "inference"]
+    first, last = ["index", "tour", "one_page"], ["speed", "results", "cli", "draw", "files"]
+    def key(path):
+        wing, stem = path.parent.relative_to(root / "nbs").as_posix().replace(".", ""), path.stem
+        after = 1 if wing else 0 if stem in first else 2
+        place = first.index(stem) if stem in first and not wing else last.index(stem) if stem in last and not wing else 99
+        return after, wings.index(wing) if wing in wings else 99, wing, place, path.name
+    return sorted((p for p in (root / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts), key=key)
 
 
 def read_settings(root: Path) -> dict:
@@ -119,6 +177,34 @@ def check_clean(nb: Notebook, root: Path):
         yield f"{nb.at(changed[0]) if changed else nb.name}: is not as nbdev_clean leaves it; {EXPORT}"
 
 
+def check_folded(nb: Notebook, root: Path):
+    for i, cell in nb.code():
+        if should_fold(nb.source(cell)) and not is_folded(cell):
+            yield f"{nb.at(i)}: is not folded; {STORE.format(nb.name)}"
+
+
+def check_length(nb: Notebook, root: Path):
+    cells, words, _, minutes = nb.length()
+    if nb.place == "index":
+        return
+    if cells > MAX_CELLS or words > MAX_WORDS:
+        yield (f"{nb.name}: the lesson has {cells} cells in sight and {words:,} words, and {MAX_CELLS} and {MAX_WORDS:,} are "
+               "the most; fix: shorten it, or move what only engineers need behind, under '## For engineers'")
+    said = re.search(r"\*\*It takes\*\* about (\d+) minutes", nb.source(nb.cells[0])) if nb.cells else None
+    if not said:
+        yield f"{nb.name}, cell 1: does not say '**It takes** about N minutes'; fix: write {minutes:.0f}"
+    elif abs(int(said[1]) - minutes) > max(3, 0.2 * minutes):
+        yield (f"{nb.name}, cell 1: says {said[1]} minutes, and its words and lines take {minutes:.0f} (180 words or 20 "
+               f"lines a minute); fix: write {minutes:.0f}")
+
+
+def check_colab(nb: Notebook, root: Path):
+    cfg = read_settings(root)
+    link = f"https://colab.research.google.com/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/{nb.name}"
+    if nb.cells and nb.place != "index" and f"]({link})" not in nb.source(nb.cells[0]):
+        yield f"{nb.name}, cell 1: has no link to Colab; fix: add [open it in Colab]({link})"
+
+
 # Rules for the notebooks together.
 
 
@@ -132,27 +218,48 @@ def check_modules(notebooks: list[Notebook], root: Path):
             if name in owner:
                 yield f"{nb.name}: exports {name!r}, and so does {owner[name]}; fix: rename one of them"
             owner[name] = nb.name
+            folder, stem = os.path.split(nb.place)
+            own = "/".join(filter(None, [folder, re.sub(r"^\d+_", "", stem)])).replace("/", ".")
+            if name != MODULES.get(own, own):
+                yield f"{nb.name}: exports {name!r}; a module stands where its notebook stands; fix: '#| default_exp {own}'"
     lib = root / read_settings(root)["lib_path"]
     for path in sorted(lib.rglob("*.py")):
-        name, file = path.relative_to(lib).with_suffix("").as_posix(), path.relative_to(root).as_posix()
+        name, file = ".".join(path.relative_to(lib).with_suffix("").parts), path.relative_to(root).as_posix()
         if path.name not in ("__init__.py", "_modidx.py") and name not in owner:
             yield f"{file}: no notebook exports it; fix: rm {file}, then make export"
 
 
 def check_index(notebooks: list[Notebook], root: Path):
-    index = [nb for nb in notebooks if nb.path.name == "index.ipynb"]
+    index = [nb for nb in notebooks if nb.place == "index"]
     if not index:
         yield "nbs/index.ipynb: is missing"
         return
-    text, cfg = "\n".join(map(index[0].source, index[0].cells)), read_settings(root)
-    linked = set(re.findall(r"\]\((\w+\.ipynb)\)", text))
-    on_colab = set(re.findall(rf"/github/{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/nbs/(\w+\.ipynb)\)", text))
-    existing = {nb.path.name for nb in notebooks} - {"index.ipynb"}
-    for name in sorted((existing - linked) | (existing - on_colab)):
-        what = "link" if name not in linked else "Colab link"
-        yield f"nbs/{name}: nbs/index.ipynb has no {what} to it; fix: add its row to the table there, then make readme"
-    for name in sorted((linked | on_colab) - existing - {"index.ipynb"}):
-        yield f"nbs/index.ipynb: links {name}, which does not exist; fix: remove the row, then make readme"
+    text = "\n".join(map(index[0].source, index[0].cells))
+    linked = set(re.findall(r"\]\(([\w/]+)\.ipynb\)", text))
+    existing = {nb.place for nb in notebooks} - {"index"}
+    for place in sorted(existing - linked):
+        yield f"nbs/{place}.ipynb: nbs/index.ipynb has no link to it; fix: add it to its wing there, then make readme"
+    for place in sorted(linked - existing - {"index"}):
+        yield f"nbs/index.ipynb: links {place}.ipynb, which does not exist; fix: remove the link, then make readme"
+
+
+def check_links(notebooks: list[Notebook], root: Path):
+    for nb in notebooks:
+        for i, cell in enumerate(nb.cells):
+            for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", nb.source(cell)) if cell["cell_type"] == "markdown" else ():
+                if not (nb.path.parent / link).exists():
+                    yield f"{nb.at(i)}: links {link}, which does not exist; fix: correct the link"
+
+
+def check_path(notebooks: list[Notebook], root: Path):
+    words, minutes = (sum(nb.length()[k] for nb in notebooks if on_path(nb)) for k in (1, 3))
+    if words > PATH_WORDS or minutes > 60 * PATH_HOURS:
+        yield (f"nbs/network: {PATH} has {words:,} words and takes {minutes / 60:.1f} hours, and {PATH_WORDS:,} and "
+               f"{PATH_HOURS} are the most; fix: shorten its lessons")
+
+
+def on_path(nb: Notebook) -> bool:
+    return bool(re.match(r"network/(0\d|1[0-3])_", nb.place))
 
 
 def check_exported(notebooks: list[Notebook], root: Path):
@@ -161,7 +268,7 @@ def check_exported(notebooks: list[Notebook], root: Path):
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder).resolve()
         for name in ("settings.ini", "pyproject.toml", f"{lib}/__init__.py", *(nb.name for nb in notebooks)):
-            (fresh / name).parent.mkdir(exist_ok=True)
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             if (root / name).exists():
                 shutil.copy(root / name, fresh / name)
         env = {k: v for k, v in os.environ.items() if k != "IN_TEST"}  # with it, nbdev_export does nothing
@@ -181,17 +288,39 @@ def check_exported(notebooks: list[Notebook], root: Path):
 def problems(root: Path) -> list[str]:
     """Everything that is wrong in the repository at `root`, one line each."""
     notebooks, found = [], []
-    for path in sorted((root / "nbs").glob("*.ipynb")):
+    for path in lessons(root):
         try:
             notebooks.append(Notebook(path))
         except (ValueError, KeyError, TypeError) as error:
-            found.append(f"nbs/{path.name}: is not a notebook ({type(error).__name__}: {error})")
-    for rule in (check_size, check_head, check_outputs, check_clean):
+            found.append(f"{path.relative_to(root).as_posix()}: is not a notebook ({type(error).__name__}: {error})")
+    for rule in (check_size, check_head, check_outputs, check_clean, check_folded, check_length, check_colab):
         for nb in notebooks:
             found += rule(nb, root)
-    for rule in (check_modules, check_index, check_exported):
+    for rule in (check_modules, check_index, check_links, check_path, check_exported):
         found += rule(notebooks, root)
     return found
+
+
+def table(root: Path) -> str:
+    """How long each notebook is for a learner, and with all that is for engineers; then each path and the library."""
+    head = f"{'':28}{'cells':>6}{'words':>8}{'lines':>7}{'minutes':>9}   with engineers' matter: cells, words, lines, minutes"
+    lines, paths = [head], {}
+    for nb in map(Notebook, lessons(root)):
+        lesson, whole = nb.length(), nb.length(lesson=False)
+        lines.append(f"{nb.place:28}{lesson[0]:6}{lesson[1]:8,}{lesson[2]:7,}{lesson[3]:9.0f}"
+                     f"{whole[0]:16}{whole[1]:8,}{whole[2]:7,}{whole[3]:9.0f}")
+        for name in (PATH if on_path(nb) else nb.place.split("/")[0] + "/" if "/" in nb.place else "beside", "all"):
+            paths.setdefault(name, []).append(lesson + whole)
+    for name, lengths in paths.items():
+        cells, words, code, minutes, *_, all_words, all_code, all_minutes = map(sum, zip(*lengths))
+        lines.append(f"{name}: {len(lengths)} notebooks, {cells:,} cells in sight, {words:,} words, {code:,} lines: "
+                     f"{minutes / 60:.1f} hours; with engineers' matter {all_words:,} words, {all_code:,} lines, "
+                     f"{all_minutes / 60:.1f} hours")
+    lib = root / read_settings(root)["lib_path"]
+    sizes = {p.relative_to(lib).as_posix(): sum(map(bool, map(str.strip, p.read_text(encoding="utf-8").splitlines())))
+             for p in lib.rglob("*.py") if p.name != "_modidx.py"}
+    largest = max(sizes, key=sizes.get)
+    return "\n".join([*lines, f"library: {sum(sizes.values()):,} lines in {len(sizes)} modules; {largest} {sizes[largest]}"])
 
 
 def cores() -> int:
@@ -245,12 +374,13 @@ def run_all(paths: list[Path], root: Path, flags: str, workers: int) -> list[str
         for path, clock, processor, error in pool.map(lambda p: run_one(p, root, flags, threads), paths):
             seconds = min(clock, processor)  # on a busy machine the clock says little
             note = "FAILED" if error else "slow" if seconds > SECONDS else ""
-            print(f"{clock:6.1f} s  ({processor:5.1f} s of processor)  {path.name}  {note}".rstrip(), flush=True)
+            name = path.relative_to(root).as_posix()
+            print(f"{clock:6.1f} s  ({processor:5.1f} s of processor)  {name}  {note}".rstrip(), flush=True)
             if error:
                 print(error, file=sys.stderr, flush=True)
-                found.append(f"nbs/{path.name}: fails; to see it: nbdev_test --path nbs/{path.name}")
+                found.append(f"{name}: fails; to see it: nbdev_test --path {name}")
             elif seconds > 4 * SECONDS and not flags:
-                found.append(f"nbs/{path.name}: took {seconds:.0f} s; {SECONDS} s is the aim; fix: smaller examples")
+                found.append(f"{name}: took {seconds:.0f} s; {SECONDS} s is the aim; fix: smaller examples")
     return found
 
 
@@ -258,13 +388,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, help="for --run; all of them where none is named")
     parser.add_argument("--run", action="store_true", help="run the notebooks")
+    parser.add_argument("--table", action="store_true", help="print how long they are")
     parser.add_argument("--flags", default="", help="with --run: run the cells with these flags too, e.g. 'gpu slow'")
     parser.add_argument("--workers", type=int, help="with --run: notebooks at a time; one where there are flags")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     args = parser.parse_args()
     root = args.root.resolve()
     start = time.perf_counter()
-    paths = [p.resolve() for p in args.notebooks] or sorted((root / "nbs").glob("*.ipynb"))
+    paths = [p.resolve() for p in args.notebooks] or lessons(root)
+    if args.table:
+        print(table(root))
+        return 0
     if args.run:
         workers = args.workers or (1 if args.flags else min(4, cores()))
         found = run_all(paths, root, args.flags, workers)

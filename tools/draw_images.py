@@ -11,8 +11,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from simple_maskrcnn.data import ShapesDataset  # noqa: E402
-from simple_maskrcnn.viz import panels, setup_notebook, show_image, show_pipeline, show_target  # noqa: E402
+from simple_maskrcnn.data.shapes import ShapesDataset  # noqa: E402
+from simple_maskrcnn.draw import panels, setup_notebook, show_image, show_pipeline, show_target  # noqa: E402
 
 FOLDER = ROOT / "nbs" / "images"
 

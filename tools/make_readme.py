@@ -33,7 +33,7 @@ def readme(index: Path) -> str:
         cells.append(cell)
     notebook.cells, notebook.metadata["language_info"] = cells, {"name": "python"}
     text, _ = MarkdownExporter().from_notebook_node(notebook)
-    text = re.sub(r'(\]\(|(?:src|srcset|href)=")(images/|\w+\.ipynb)', r"\1nbs/\2", text)
+    text = re.sub(r'(\]\(|(?:src|srcset|href)=")(images/|[\w/]+\.ipynb)', r"\1nbs/\2", text)
     text = re.sub(r"(\]\()\.\./", r"\1", text)  # ../CONTRIBUTING.md, as seen from nbs/
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
     return NOTE + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

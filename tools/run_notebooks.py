@@ -4,7 +4,9 @@ Cells flagged `#| gpu` run only where there is a CUDA device and `#| slow` only 
 not run keeps the outputs that it has. Each notebook is exported first, so that the next one finds its module.
 Views of widgets are not stored: they show nothing to somebody who only reads.
 
-usage: python tools/run_notebooks.py [--slow] [nbs/01_viz.ipynb ...]     (default: every notebook)
+Hidden cells and imports are folded.
+
+usage: python tools/run_notebooks.py [--slow] [nbs/draw.ipynb ...]     (default: every notebook)
 """
 
 import argparse
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 import torch
+from check_notebooks import lessons, should_fold
 from nbclient import NotebookClient
 from nbdev.clean import nbdev_clean
 from nbdev.doclinks import nbdev_export
@@ -46,6 +49,8 @@ def run(path: Path, slow: bool) -> float:
     seconds = time.perf_counter() - start
     for cell in notebook.cells:
         if cell.cell_type == "code":
+            if should_fold(cell.source):
+                cell.metadata["jupyter"] = {"source_hidden": True}
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
         tags = cell.metadata.get("tags", [])
         if SKIP in tags:
@@ -63,12 +68,12 @@ def main():
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--slow", action="store_true", help="run the cells flagged `#| slow` too")
     args = parser.parse_args()
-    paths = [p.resolve() for p in args.notebooks] or sorted((ROOT / "nbs").glob("*.ipynb"))
+    paths = [p.resolve() for p in args.notebooks] or lessons(ROOT)
     os.chdir(ROOT)  # where nbdev finds its settings
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     for path in paths:
         nbdev_export(path=str(path))
-        print(f"{path.name}: {run(path, args.slow):.0f} s", flush=True)
+        print(f"{path.relative_to(ROOT / 'nbs')}: {run(path, args.slow):.0f} s", flush=True)
 
 
 if __name__ == "__main__":
