@@ -184,6 +184,8 @@ BROKEN = {
     "other minutes than it takes": (in_one(in_head("about 2", "about 20")), "cell 1: says 20 minutes, and .* take 0"),
     "too many words": (in_one(long(words=1801)), "01_one.ipynb: the lesson has 4 cells in sight and 1,8.. words"),
     "too many cells": (in_one(long(cells=61)), "01_one.ipynb: the lesson has 65 cells in sight"),
+    "a number that nothing prints": (in_one(in_head("What", "Half of it, 0.52, is")), "cell 1 .*: says 0.52, and no cell"),
+    "a share that nothing prints": (in_one(in_head("What", "Some 40 % of what")), "cell 1 .*: says 40 %, and no cell"),
     "imports in sight": (in_one(lambda d: d["cells"][1].update(metadata={})), "cell 2 .*is not folded"),
     "a dead link": (in_one(in_head("What", "[What](../nowhere.md)")), "cell 1 .*links ../nowhere.md, which does not exist"),
     "a module in another place": (in_one(lambda d: d["cells"][1].update(source=["#| default_exp three"])),
@@ -210,9 +212,15 @@ def test_matter_for_engineers_is_not_counted(project):
     assert gate.Notebook(one(project)).length(lesson=False)[1] > 2000
 
 
+def test_a_number_that_a_cell_prints_may_stand_in_a_sentence(project):
+    edit(one(project), in_head("What", "A third, 0.33 or 33 %, of 12,345 boxes is what"))
+    prints("IoU 0.3333, 12,345 boxes")(project)
+    assert not any("no cell prints" in line for line in gate.problems(project))
+
+
 def test_the_table_counts_words_lines_and_minutes(good):
     row = next(line for line in gate.table(good).splitlines() if line.startswith("01_one")).split()
-    assert row[1:5] == ["3", "15", "4", "0"]
+    assert row[1:5] == ["3", "17", "4", "0"]
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -65,11 +65,9 @@ class Notebook:
         """The cells that a learner sees: before "For engineers", not folded."""
         cells = []
         for cell in self.cells:
-            if cell["cell_type"] == "markdown":
-                before, heading, _ = re.split(r"(?m)^(#+ For engineers)", self.source(cell), maxsplit=1) + ["", ""] \
-                    if re.search(r"(?m)^#+ For engineers", self.source(cell)) else (self.source(cell), "", "")
-                if heading:
-                    return cells + ([{**cell, "source": [before]}] if before.strip() else [])
+            before, *behind = re.split(r"^#+ For engineers", self.source(cell), maxsplit=1, flags=re.M)
+            if cell["cell_type"] == "markdown" and behind:
+                return cells + [{**cell, "source": [before]}] * bool(before.strip())
             if not is_folded(cell):
                 cells.append(cell)
         return cells
@@ -96,9 +94,8 @@ def should_fold(source: str) -> bool:
         body = ast.parse(source).body
     except SyntaxError:
         return False
-    calls = ("setup_notebook(",)
     return bool(body) and isinstance(body[0], ast.Import | ast.ImportFrom) and all(
-        isinstance(x, ast.Import | ast.ImportFrom) or any(c in ast.unparse(x) for c in calls) for x in body)
+        isinstance(x, ast.Import | ast.ImportFrom) or "setup_notebook(" in ast.unparse(x) for x in body)
 
 
 def lessons(root: Path) -> list[Path]:
@@ -205,6 +202,33 @@ def check_colab(nb: Notebook, root: Path):
         yield f"{nb.name}, cell 1: has no link to Colab; fix: add [open it in Colab]({link})"
 
 
+NUMBER = re.compile(r"(?<![\w.,^_/-])(\d[\d,]*(?:\.\d+)?)(\s?%)?(?![\w^/]|\.\d|,\d)")
+
+
+def numbers(text: str) -> list[tuple[float, int, bool]]:
+    """The numbers in a text: value, decimals, and whether a percent sign follows."""
+    return [(float(n.replace(",", "")), len(n.partition(".")[2]), bool(percent)) for n, percent in NUMBER.findall(text)]
+
+
+def check_numbers(nb: Notebook, root: Path):
+    """A result in a sentence (a decimal or a percentage) is printed, asserted or set by some cell of its notebook."""
+    code = "\n".join(nb.source(c) + "\n" + "\n".join(map(texts, c["outputs"])) for _, c in nb.code())
+    code = re.sub(r"<path.*?/>|<(use|g|rect)\b.*?>", "", code, flags=re.S)  # of pictures in SVG only the words count
+    shown = [float(x.replace(",", "")) for x in re.findall(r"(?<![\d.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", code) if x.strip(",")]
+    shown += [a / b for a, b in ((float(a), float(b)) for a, b in re.findall(r"(\d+) ?/ ?(\d+)", code)) if b]
+    for i, cell in enumerate(nb.cells):
+        if cell["cell_type"] != "markdown":
+            continue
+        prose = re.sub(r"(?s)```.*?```|<details>.*?</details>|\$\$.*?\$\$", "", nb.source(cell))
+        prose = re.sub(r"(?m)`[^`]*`|\$[^$]*\$|\]\([^)]*\)|^#.*$|^\|.*$|https?:\S+|\b(Python|torch\w*|JupyterLab) [\d.]+", "", prose)
+        for value, decimals, percent in numbers(prose):
+            near = 0.5 * 10 ** -decimals + 1e-9
+            found = (abs(x - value) <= near or percent and abs(100 * x - value) <= near for x in shown)
+            if (decimals or percent) and not any(found):
+                yield (f"{nb.at(i)}: says {value:g}{' %' * percent}, and no cell prints or asserts it; fix: let the cell beside "
+                       "it print it, put it into a table with its conditions, or take it out")
+
+
 # Rules for the notebooks together.
 
 
@@ -293,7 +317,8 @@ def problems(root: Path) -> list[str]:
             notebooks.append(Notebook(path))
         except (ValueError, KeyError, TypeError) as error:
             found.append(f"{path.relative_to(root).as_posix()}: is not a notebook ({type(error).__name__}: {error})")
-    for rule in (check_size, check_head, check_outputs, check_clean, check_folded, check_length, check_colab):
+    for rule in (check_size, check_head, check_outputs, check_clean, check_folded, check_length, check_colab,
+                 check_numbers):
         for nb in notebooks:
             found += rule(nb, root)
     for rule in (check_modules, check_index, check_links, check_path, check_exported):
