@@ -220,7 +220,7 @@ def check_numbers(nb: Notebook, root: Path):
         if cell["cell_type"] != "markdown":
             continue
         prose = re.sub(r"(?s)```.*?```|<details>.*?</details>|\$\$.*?\$\$", "", nb.source(cell))
-        prose = re.sub(r"(?m)`[^`]*`|\$[^$]*\$|\]\([^)]*\)|^#.*$|^\|.*$|https?:\S+|\b(Python|torch\w*|JupyterLab) [\d.]+", "", prose)
+        prose = re.sub(r"(?m)`[^`]*`|\$[^$]*\$|\]\([^)]*\)|^#.*$|^\|.*$|https?:\S+|\b(Python|torch\w*) [\d.]+", "", prose)
         for value, decimals, percent in numbers(prose):
             near = 0.5 * 10 ** -decimals + 1e-9
             found = (abs(x - value) <= near or percent and abs(100 * x - value) <= near for x in shown)
