@@ -28,26 +28,44 @@ def site(tmp_path_factory) -> Path:
 
 
 def pages(site: Path) -> list[Path]:
-    return sorted(site.glob("*.html"))
+    return sorted(site.rglob("*.html"))
+
+
+def place(page: Path, site: Path) -> str:
+    """network/03_anchors"""
+    return page.relative_to(site).with_suffix("").as_posix()
 
 
 def test_each_notebook_has_its_page(site):
-    assert {p.stem for p in pages(site)} == {p.stem for p in (ROOT / "nbs").glob("*.ipynb")} | {"api"}
+    found = {place(p, site) for p in pages(site)}
+    notebooks = {place(p, ROOT / "nbs") for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts}
+    assert {p for p in found if not p.startswith("reference/")} == notebooks
+    assert {p for p in found if p.startswith("reference/")} >= {"reference/network", "reference/data", "reference/beside"}
 
 
 def test_links_and_pictures_lead_somewhere(site):
-    soups = {p.name: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in pages(site)}
-    ids = {name: {unquote(x["id"]) for x in soup.find_all(id=True)} for name, soup in soups.items()}
-    for name, soup in soups.items():
+    soups = {p: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in pages(site)}
+    ids = {page: {unquote(x["id"]) for x in soup.find_all(id=True)} for page, soup in soups.items()}
+    for page, soup in soups.items():
         for tag, key in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
             for x in soup.find_all(tag, **{key: True}):
                 file, _, anchor = x[key].partition("#")
                 if re.match(r"https?:|data:", file):
-                    assert tag == "a" or file.startswith("data:"), f"{name} loads {file} from elsewhere"
+                    assert tag == "a" or file.startswith("data:"), f"{page.name} loads {file} from elsewhere"
                     continue
-                assert not file or (site / unquote(file)).exists(), f"{name}: {x[key]}"
+                target = (page.parent / unquote(file)).resolve() if file else page
+                assert target.exists(), f"{page.name}: {x[key]}"
                 if anchor:
-                    assert unquote(anchor) in ids[file or name], f"{name}: {x[key]}"
+                    assert unquote(anchor) in ids[target], f"{page.name}: {x[key]}"
+
+
+def test_each_lesson_leads_on_and_says_where_it_is_and_how_long_it_takes(site):
+    for page in (p for p in pages(site) if re.match(r"network/\d", place(p, site))):
+        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+        assert soup.select_one("footer .before") and soup.select_one("footer .next"), page.name
+        assert [a.text for a in soup.select("nav.map [aria-current]")] == ["The network"]
+        assert soup.select_one("nav.pages [aria-current] small").text.endswith(" min")
+        assert re.match(r"\d+ minutes", soup.select_one(".links span").text)
 
 
 def test_every_picture_has_a_text_and_every_id_is_its_own(site):
@@ -61,7 +79,7 @@ def test_every_picture_has_a_text_and_every_id_is_its_own(site):
 def test_reference_has_each_exported_name_with_its_arguments(site):
     from simple_maskrcnn import draw
 
-    soup = BeautifulSoup((site / "api.html").read_text(encoding="utf-8"), "html.parser")
+    soup = BeautifulSoup((site / "reference/beside.html").read_text(encoding="utf-8"), "html.parser")
     section = soup.find(id="show_boxes").parent
     rows = [[c.get_text() for c in row.find_all("td")] for row in section.find_all("tr")]
     assert ["width", "float", "2.0", "of the line, in points"] in rows
@@ -90,14 +108,14 @@ def small(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     import build_site
 
-    (tmp_path / "nbs").mkdir()
+    (tmp_path / "nbs" / "network").mkdir(parents=True)
     (tmp_path / "settings.ini").write_text((ROOT / "settings.ini").read_text(encoding="utf-8"), encoding="utf-8")
 
     def page(*cells):
         notebook(tmp_path / "nbs" / "index.ipynb", text("# Index\n\n> The way in"))
-        notebook(tmp_path / "nbs" / "01_one.ipynb", text("# One\n\n> The first"), *cells)
+        notebook(tmp_path / "nbs" / "network" / "01_one.ipynb", text("# One\n\n> The first"), *cells)
         build_site.build(tmp_path, tmp_path / "out")
-        return BeautifulSoup((tmp_path / "out" / "01_one.html").read_text(encoding="utf-8"), "html.parser").main
+        return BeautifulSoup((tmp_path / "out" / "network" / "01_one.html").read_text(encoding="utf-8"), "html.parser").main
 
     return page
 
@@ -114,6 +132,13 @@ def test_a_folded_cell_is_folded(small):
     assert main.details.summary.text == "Solution" and "answer = 42" in main.details.text
 
 
+def test_a_folded_cell_outside_of_the_exercises_shows_its_picture(small):
+    picture = {"output_type": "display_data", "metadata": {}, "data": {"image/svg+xml": "<svg/>"}}
+    main = small(text("## One"), code("#| fig-alt: a curve that falls\nplot()", picture, jupyter={"source_hidden": True}))
+    assert main.details.summary.text == "Code" and not main.details.find("img")
+    assert main.find("img")["src"].startswith("../figures/") and main.find("img")["alt"] == "a curve that falls"
+
+
 def test_formulas_are_mathml_and_dollars_in_code_stay(small):
     main = small(text("Half: $\\frac{1}{2}$\n\n$$x_1 = e^{-t}$$\n\nand `$HOME`"))
     assert [m["display"] for m in main.find_all("math")] == ["inline", "block"]
@@ -126,10 +151,10 @@ def test_a_formula_that_cannot_be_read_names_its_notebook(small):
 
 
 def test_links_between_notebooks_become_links_between_pages(small):
-    main = small(text("## Part two\n\n[there](index.ipynb) [here](01_one.ipynb#Part-two) [how](../CONTRIBUTING.md) "
+    main = small(text("## Part two\n\n[there](../index.ipynb) [here](01_one.ipynb#Part-two) [how](../../CONTRIBUTING.md) "
                       "[to come](02_two.ipynb)"))
     links = [a["href"] for a in main.select("p > a") if a.parent.get("class") != ["links"]]
-    assert links[:2] == ["index.html", "01_one.html#Part-two"] and links[2].endswith("/blob/main/CONTRIBUTING.md")
+    assert links[:2] == ["../index.html", "../network/01_one.html#Part-two"] and links[2].endswith("/blob/main/CONTRIBUTING.md")
     assert len(links) == 3 and "to come" in main.text
 
 
@@ -172,15 +197,18 @@ return images.every(i => i.complete) && [images.filter(i => !i.naturalWidth).map
 
 
 @needs_browser
-def test_every_page_opens_without_an_error_or_a_broken_picture(site, browser):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_opens_without_an_error_or_a_broken_picture(site, browser, theme):
     for page in pages(site):
         browser.get(page.as_uri())
+        browser.execute_script(f"localStorage.setItem('theme', '{theme}'); document.documentElement.dataset.theme = '{theme}'")
         assert until(browser, LOADED) == [[]], page.name
         assert browser.get_log("browser") == [], page.name
-        for width in (390, 1400):
+        for width in (400, 1300):
             browser.set_window_size(width, 900)
             wide = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, f"{page.name} is {wide} pixels wider than a window of {width}"
+    browser.execute_script("localStorage.removeItem('theme')")
 
 
 @needs_browser
@@ -223,7 +251,7 @@ def test_the_button_turns_light_into_dark_and_back_and_the_choice_stays(site, br
     browser.find_element("id", "ui-theme").click()
     after = browser.execute_script(colour)
     assert before != after
-    browser.get((site / "api.html").as_uri())
+    browser.get((site / "network" / "01_boxes.html").as_uri())
     assert browser.execute_script(colour) == after
     browser.find_element("id", "ui-theme").click()
     assert browser.execute_script(colour) == before

@@ -13,6 +13,19 @@ const menu = document.getElementById("ui-menu"), wide = matchMedia("(min-width: 
 const fold = () => { menu.open = wide.matches; };
 wide.onchange = fold;
 fold();
+const list_of_pages = document.querySelector("nav.pages"), current = list_of_pages.querySelector("[aria-current]");
+if (current) list_of_pages.scrollTop = current.offsetTop - list_of_pages.clientHeight / 2;
+
+// A button that copies the code of a cell.
+for (const cell of document.querySelectorAll(".hl")) {
+  const button = Object.assign(document.createElement("button"), { className: "copy", type: "button", textContent: "Copy" });
+  button.onclick = async () => {
+    await navigator.clipboard.writeText(cell.querySelector("pre").textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  };
+  cell.append(button);
+}
 
 // The heading that is being read is marked in the table of contents.
 const links = new Map([...document.querySelectorAll(".contents a")].map(a => [decodeURIComponent(a.hash.slice(1)), a]));
@@ -31,15 +44,16 @@ let sections = null;
 const load = () => new Promise(done => {
   if (sections) return done();
   const script = document.createElement("script");
-  script.src = "search-index.js";
+  script.src = UP + "search-index.js";
   script.onload = () => { sections = window.SEARCH.map(([page, head, url, text]) =>
     ({ page, head, url, text, low: text.toLowerCase(), title: `${page} ${head}`.toLowerCase() })); done(); };
   document.head.append(script);
 });
-const find = words => sections
-  .filter(s => words.every(w => s.low.includes(w) || s.title.includes(w)))
-  .map(s => [words.reduce((n, w) => n + (s.title.includes(w) ? 20 : 0) + Math.min(5, s.low.split(w).length - 1), 0), s])
-  .sort((a, b) => b[0] - a[0]).slice(0, 12).map(pair => pair[1]);
+const find = words => {
+  const all = sections.filter(s => words.every(w => s.low.includes(w) || s.title.includes(w)));
+  return (all.length ? all : sections.filter(s => words.some(w => s.low.includes(w) || s.title.includes(w)))).map(s => [words.reduce((n, w) => n + (s.title.includes(w) ? 20 : 0) + Math.min(5, s.low.split(w).length - 1), 0), s])
+    .sort((a, b) => b[0] - a[0]).slice(0, 12).map(pair => pair[1]);
+};
 const excerpt = (s, words) => {
   const hit = s.low.indexOf(words.find(w => s.low.includes(w)) ?? "");
   const at = hit < 40 ? 0 : s.low.lastIndexOf(" ", hit - 40) + 1;
@@ -51,7 +65,7 @@ const show = async () => {
   const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
   const items = words.length ? find(words) : [];
   list.replaceChildren(...items.map(s => {
-    const a = Object.assign(document.createElement("a"), { href: s.url });
+    const a = Object.assign(document.createElement("a"), { href: UP + s.url });
     a.append(element("b", s.head || s.page), element("span", s.head ? s.page : ""), element("small", excerpt(s, words)));
     const li = document.createElement("li");
     li.append(a);
