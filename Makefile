@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 DEVICE_FLAGS ?= gpu slow
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-gpu lab export notebooks readme site bench clean
@@ -24,8 +25,8 @@ test: .venv/installed-dev ## check and run every notebook, then run tests/
 test-gpu: .venv/installed-dev ## run every notebook with its `gpu` and `slow` cells too
 	$(PY) tools/check_notebooks.py --run --flags "$(DEVICE_FLAGS)"
 
-lab: .venv/installed-dev ## open the notebooks in JupyterLab
-	$(PY) -m jupyterlab nbs
+lab: .venv/installed-dev ## open the index in JupyterLab
+	$(PY) -m jupyterlab --config=tools/lab_config.py $(LAB_FLAGS) nbs
 
 export: .venv/installed-dev ## clean the notebooks and export them to simple_maskrcnn/
 	.venv/bin/nbdev_clean

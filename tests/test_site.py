@@ -182,11 +182,11 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def until(browser, script: str):
+def until(browser, script: str, seconds: float = 20):
     """Wait for a script to give something, and return it."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(browser, 10).until(lambda b: b.execute_script(script))
+    return WebDriverWait(browser, seconds).until(lambda b: b.execute_script(script))
 
 
 LOADED = """

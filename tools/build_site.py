@@ -7,7 +7,6 @@ function and class is followed by its reference (reference.py), made from the co
 """
 
 import argparse
-import ast
 import base64
 import html
 import importlib
@@ -25,7 +24,7 @@ from urllib.parse import quote
 
 import nbformat
 from bs4 import BeautifulSoup
-from check_notebooks import lessons
+from check_notebooks import lessons, should_fold
 from jinja2 import Environment, FileSystemLoader
 from latex2mathml.converter import convert
 from nbconvert.filters import ansi2html
@@ -153,14 +152,6 @@ def markdown(text: str, page: Page, site: dict, inline: bool = False) -> str:
 # The pages
 
 
-def parse(source: str) -> list:
-    """The statements of a cell; none where a magic command makes it other than Python."""
-    try:
-        return ast.parse(source).body or [None]
-    except SyntaxError:
-        return [None]
-
-
 def figure(data: str, kind: str, alt: str, name: str, out: Path, up: str) -> str:
     content = data.encode() if kind.endswith("xml") else base64.b64decode(data)
     size = ""
@@ -209,7 +200,7 @@ def code_cell(cell, alt: str, name: str, out: Path, page: Page, site: dict) -> s
             if thing.__name__ in defined:
                 code += (f'<details class="api"><summary>Reference: <code>{thing.__name__}</code></summary>'
                          f"{reference(thing, write)}</details>")
-    if source.count("\n") > 3 and all(isinstance(x, ast.Import | ast.ImportFrom) for x in parse(source)):
+    if should_fold(source):
         code = f"<details><summary>Imports</summary>{code}</details>"
     if "interact(" in source and not shown:
         shown = '<p class="note">A widget. It moves when the notebook runs: open it in Colab or in JupyterLab.</p>'
