@@ -10,13 +10,13 @@ __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device',
 # %% ../nbs/draw.ipynb #6eb00787
 import os
 import random
+from contextlib import suppress
 from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -46,12 +46,10 @@ def setup_notebook(
     plt.rcParams.update({"figure.dpi": 110, "savefig.dpi": 110, "font.size": 11, "axes.titlesize": 11,
                          "figure.max_open_warning": 0, "svg.fonttype": "none", "svg.hashsalt": "simple_maskrcnn",
                          "image.interpolation": "nearest", "axes.spines.top": False, "axes.spines.right": False})
-    try:  # outside of Jupyter there is nothing to set
+    with suppress(ImportError, AttributeError):  # outside of Jupyter there is nothing to set
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 70, "optimize": True})
-    except (ImportError, AttributeError):
-        pass
     return default_device()
 
 
@@ -92,9 +90,9 @@ def _to_array(image: Tensor | np.ndarray) -> np.ndarray:
     image = torch.as_tensor(image).detach().cpu()
     if image.ndim == 3:
         image = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0)  # (C, H, W) → (H, W, C)
-    if image.dtype.is_floating_point:
-        image = image.float()
-    return (image.clamp(0, 1) if image.ndim == 3 and image.dtype.is_floating_point else image).numpy()
+    if not image.dtype.is_floating_point:
+        return image.numpy()
+    return (image.float().clamp(0, 1) if image.ndim == 3 else image.float()).numpy()
 
 
 def show_image(
@@ -180,9 +178,15 @@ def _name(label: int, class_names: list[str] | None) -> str:
     return str(label) if class_names is None else class_names[label]
 
 
-def _titled(title: str | None, n: int, noun: str) -> str:
-    count = f"{n} {noun}" + ("" if n == 1 else "s")
-    return f"{title}: {count}" if title else count
+def _show(image: Tensor, things: dict, kinds: list, texts: list, title: str | None, noun: str, ax: Axes | None) -> Axes:
+    count = f"{len(kinds)} {noun}" + "s" * (len(kinds) != 1)
+    ax = show_image(image, f"{title}: {count}" if title else count, ax)
+    for kind, mask in zip(kinds, things.get("masks", [])):
+        show_masks(mask[None], kind, ax)
+    for kind, box, text in zip(kinds, things["boxes"], texts):
+        show_boxes(box, kind, [text], ax)
+        ax.patches[-1].set_hatch("///" if kind == "negative" else None)
+    return ax
 
 
 def show_target(
@@ -194,16 +198,10 @@ def show_target(
 ) -> Axes:
     "Draw what is annotated: boxes, masks and names, one colour an instance; crowds hatched in grey."
     n = len(target["boxes"])
-    ax = show_image(image, _titled(title, n, "object"), ax)
     crowd = target.get("iscrowd", torch.zeros(n)).bool().tolist()
     kinds = ["negative" if crowd[i] else instance_color(i) for i in range(n)]
     names = [_name(k, class_names) for k in target["labels"].tolist()] if "labels" in target else [None] * n
-    for kind, mask in zip(kinds, target.get("masks", [])):
-        show_masks(mask[None], kind, ax)
-    for box, kind, name in zip(target["boxes"], kinds, names):
-        show_boxes(box, kind, [name], ax)
-        ax.patches[-1].set_hatch("///" if kind == "negative" else None)
-    return ax
+    return _show(image, target, kinds, names, title, "object", ax)
 
 
 def show_detections(
@@ -216,12 +214,9 @@ def show_detections(
 ) -> Axes:
     "Draw what the network found: boxes, masks, names and scores."
     keep = result["scores"] >= threshold
-    ax = show_image(image, _titled(title, int(keep.sum()), "detection"), ax)
-    if "masks" in result:
-        show_masks(result["masks"][keep], ax=ax)
-    pairs = zip(result["labels"][keep].tolist(), result["scores"][keep].tolist())
-    show_boxes(result["boxes"][keep], labels=[f"{_name(k, class_names)} {s:.2f}" for k, s in pairs], ax=ax)
-    return ax
+    found = {key: result[key][keep] for key in ("boxes", "labels", "scores", "masks") if key in result}
+    texts = [f"{_name(k, class_names)} {s:.2f}" for k, s in zip(found["labels"].tolist(), found["scores"].tolist())]
+    return _show(image, found, [instance_color(i) for i in range(len(texts))], texts, title, "detection", ax)
 
 # %% ../nbs/draw.ipynb #c82e7d4d
 def overlay(
@@ -241,9 +236,8 @@ def overlay(
     if "masks" in result:
         masks = result["masks"].detach().cpu().reshape(n, *picture.shape[1:])[keep] > 0.5
         picture = draw_segmentation_masks(picture, masks, alpha=0.5, colors=colors)
-    texts = [_name(k, class_names) for k in result["labels"].cpu()[keep].tolist()]
-    if "scores" in result:
-        texts = [f"{text} {score:.2f}" for text, score in zip(texts, scores[keep].tolist())]
+    pairs = zip(result["labels"].cpu()[keep].tolist(), scores[keep].tolist())
+    texts = [_name(k, class_names) + (f" {score:.2f}" if "scores" in result else "") for k, score in pairs]
     boxes = result["boxes"].detach().cpu()[keep]
     picture = draw_bounding_boxes(picture, boxes, colors=colors, width=max(1, min(picture.shape[1:]) // 120))
     return _write(picture, boxes, texts, colors)
@@ -262,7 +256,8 @@ def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]
     return pil_to_tensor(drawing)
 
 # %% ../nbs/draw.ipynb #de8e9605
-STAGES = {  # a stage of the network and the modules that build it, in reading order
+STAGES = {  # a place on the map and the modules that build it, in reading order
+    "data": ("shapes", "coco", "augment", "loader", "check", "formats"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -270,20 +265,10 @@ STAGES = {  # a stage of the network and the modules that build it, in reading o
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-}
-WHOLE = ("model", "weights")  # modules that belong to all stages
-BESIDE = {  # the wings around the network
-    "data": ("shapes", "coco", "augment", "loader", "check", "formats"),
     "inference": ("predict",),
-    "training": ("optim", "checkpoint", "train", "run", "own_pictures"),
-    "evaluation": ("ap", "evaluate", "mistakes"),
 }
-
-
-def _box(ax: Axes, x: float, y: float, width: float, text: str, lit: bool, height: float = 0.5) -> None:
-    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0.09", lw=1.2, ec="#555555",
-                                fc=COLORS["ignored"] if lit else "#F1F1EC"))
-    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", weight="bold" if lit else "normal")
+WHOLE = ("model", "weights")  # modules that belong to the whole network
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"), "evaluation": ("ap", "evaluate", "mistakes")}
 
 
 def show_pipeline(
@@ -294,32 +279,31 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), *BESIDE.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-
-    def names(x, y, modules):
-        for row, text in enumerate(modules):
-            ax.text(x, y - 0.27 * row, text, ha="center", va="top", fontsize=10, family="monospace",
-                    color="black" if text == current else "#555555", weight="bold" if text == current else "normal")
-
-    def arrow(*points, color="#555555"):
-        *before, start, end = points
-        ax.plot(*zip(*before, start), color=color, lw=1)
-        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": color, "shrinkA": 0, "shrinkB": 0})
-
     _, ax = plt.subplots(figsize=(12.6, 3.6))
-    order = ["data", *STAGES, "inference"]
-    for i, stage in enumerate(order):
-        modules = STAGES.get(stage) or BESIDE[stage]
-        _box(ax, 1.5 * i, 0, 1.1, stage.strip(), current in (*modules, *(WHOLE if stage in STAGES else ())))
-        names(1.5 * i + 0.55, -0.2, [shapes.get(stage.strip(), "")] if shapes else modules)
+
+    def box(x, y, name, modules):
+        lit = current in modules or (current in WHOLE and name in [*STAGES][1:-1])
+        ax.add_patch(FancyBboxPatch((x, y), 1.1, 0.5, boxstyle="round,pad=0.09", lw=1.2, ec="#555555",
+                                    fc=COLORS["ignored"] if lit else "#F1F1EC"))
+        ax.text(x + 0.55, y + 0.25, name.strip(), ha="center", va="center", weight="bold" if lit else "normal")
+
+    def arrow(*way, color="#555555"):
+        ax.plot(*zip(*way[:-1]), color=color, lw=1)
+        ax.annotate("", way[-1], way[-2], arrowprops={"arrowstyle": "->", "color": color, "shrinkA": 0, "shrinkB": 0})
+
+    for i, (stage, modules) in enumerate(STAGES.items()):
+        box(1.5 * i, 0, stage, modules)
+        for row, text in enumerate([shapes.get(stage.strip(), "")] if shapes else modules):
+            ax.text(1.5 * i + 0.55, -0.2 - 0.27 * row, text, ha="center", va="top", fontsize=10, family="monospace",
+                    color="black" if text == current else "#555555", weight="bold" if text == current else "normal")
         if i:
             arrow((1.5 * i - 0.31, 0.25), (1.5 * i - 0.09, 0.25))
-    start, first, second = (1.5 * i + 0.55 for i in (2, 4, 6))  # both RoIAligns read the backbone's features
-    ax.text(start + 0.1, 0.9, "features", fontsize=10, color="#555555", va="bottom")
-    for x in (first, second):
-        arrow((start, 0.59), (start, 0.87), (x, 0.87), (x, 0.6), color="#999999")
-    for (wing, modules), x in zip(list(BESIDE.items())[2:], (0, 8.8)):
-        _box(ax, x, -2.75, 1.3, wing, current in modules, 0.4)
-        ax.text(x + 1.6, -2.55, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
+    ax.text(3.65, 0.9, "features", fontsize=10, color="#555555", va="bottom")
+    for x in (6.55, 9.55):  # both RoIAligns read the backbone's features
+        arrow((3.55, 0.59), (3.55, 0.87), (x, 0.87), (x, 0.6), color="#999999")
+    for (wing, modules), x in zip(BESIDE.items(), (0, 8.8)):
+        box(x, -2.8, wing, modules)
+        ax.text(x + 1.4, -2.55, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
     ax.set(xlim=(-0.2, 13.3), ylim=(-2.95, 1.2))
     ax.set_axis_off()
     return vector()
@@ -334,24 +318,17 @@ def describe(
             describe(**{f"{name}[{key!r}]": item for key, item in value.items()})
         elif isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
             describe(**{f"{name}[{i}]": item for i, item in enumerate(value)})
-        elif not isinstance(value, Tensor):
-            print(f"{name:<20} {value!r}")
         else:
-            print(f"{name:<20} {_summary(value.detach())}")
+            print(f"{name:<20} {_summary(value.detach()) if isinstance(value, Tensor) else repr(value)}")
 
 
 def _summary(tensor: Tensor) -> str:
-    text = f"{str(list(tensor.shape)):<18} {str(tensor.dtype).removeprefix('torch.'):<9}"
-    if tensor.device.type != "cpu":
-        text += f" {tensor.device}"
-    if not tensor.numel():
-        return text + " empty"
-    finite = tensor.isfinite()
-    bad = tensor.numel() - int(finite.sum())
-    values = tensor[finite]
-    if len(values):
-        text += f" {values.min().item():.4g} … {values.max().item():.4g}"
-    return text + (f"  ← {bad} NOT FINITE" if bad else "")
+    values = tensor[tensor.isfinite()]
+    parts = [f"{str(list(tensor.shape)):<18} {str(tensor.dtype).removeprefix('torch.'):<9}",
+             "" if tensor.device.type == "cpu" else str(tensor.device), "" if tensor.numel() else "empty",
+             f"{values.min().item():.4g} … {values.max().item():.4g}" if len(values) else "",
+             f" ← {tensor.numel() - len(values)} NOT FINITE" if len(values) < tensor.numel() else ""]
+    return " ".join(filter(None, parts))
 
 # %% ../nbs/draw.ipynb #be0869eb
 def animate(
@@ -368,10 +345,9 @@ def animate(
         fig, ax = plt.subplots(figsize=(size, size), layout="constrained")
         ax.set_axis_off()
         draw(k, ax)
-        canvas = FigureCanvasAgg(fig)
-        canvas.draw()
-        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(32))
+        fig.savefig(file := BytesIO(), format="png", dpi=72)
         plt.close(fig)
+        pictures.append(Image.open(file).convert("RGB").quantize(32))
     file = BytesIO()
     pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=int(1000 / fps), loop=0)
     return Shown(file.getvalue(), format="gif")
