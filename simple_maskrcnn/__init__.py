@@ -1,4 +1,4 @@
-"""Mask R-CNN as notebooks that you read, run and then use. Names are imported when they are first used."""
+"""Mask R-CNN as Jupyter notebooks that you see, read, touch and then use. Names are imported when they are first used."""
 
 __version__ = "0.1.0"
 
