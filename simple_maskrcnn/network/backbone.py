@@ -11,38 +11,30 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet
+from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
 
 from .conv import conv_block, conv_norm, fold_norms, init_convs
 
-# %% ../../nbs/network/02_backbone.ipynb #38dd4989
+# %% ../../nbs/network/02_backbone.ipynb #eb3effeb
 def residual_block(x: Tensor, block: nn.Module, folded: dict | None = None) -> Tensor:  # `folded` as in `conv_norm`
     "torchvision's `BasicBlock` or `Bottleneck` with folded norms and in place; hooks on the block are not called."
-    out = conv_norm(x, block.conv1, block.bn1, folded).relu_()
-    out = conv_norm(out, block.conv2, block.bn2, folded)
-    if hasattr(block, "conv3"):  # a bottleneck
-        out = conv_norm(out.relu_(), block.conv3, block.bn3, folded)
     shortcut = x if block.downsample is None else conv_norm(x, *block.downsample, folded)
-    return out.add_(shortcut).relu_()
+    for i in (1, 2, 3) if hasattr(block, "conv3") else (1, 2):  # a bottleneck has three
+        x = conv_norm(x if i == 1 else x.relu_(), getattr(block, f"conv{i}"), getattr(block, f"bn{i}"), folded)
+    return x.add_(shortcut).relu_()
 
-# %% ../../nbs/network/02_backbone.ipynb #eb3effeb
-class ResNetBody(nn.Module):
-    "Stem and stages of a torchvision ResNet (used, not copied), up to the last of the wanted levels, within 2…5."
 
-    def __init__(self, net: resnet.ResNet, levels: Sequence[int]):
-        super().__init__()
-        self.conv1, self.bn1, self.levels = net.conv1, net.bn1, tuple(levels)
-        for stage in range(1, max(levels)):
-            setattr(self, f"layer{stage}", getattr(net, f"layer{stage}"))
+class ResNetBody(IntermediateLayerGetter):
+    "Stem and stages of a torchvision ResNet (used, not copied), up to the last one named: `{'layer1': 2, …}`."
 
-    def forward(self, x: Tensor) -> list[Tensor]:  # `[B, 3, H, W]` → a `[B, C_l, ⌈H/2^l⌉, ⌈W/2^l⌉]` per level
-        folded = fold_norms(self.modules())
+    def forward(self, x: Tensor) -> list[Tensor]:  # `[B, 3, H, W]` → a `[B, C_l, ⌈H/2^l⌉, ⌈W/2^l⌉]` for each stage named
+        folded, maps = fold_norms(self.modules()), []
         x = F.max_pool2d(conv_norm(x, self.conv1, self.bn1, folded).relu_(), 3, stride=2, padding=1)
-        maps = []
-        for level in range(2, max(self.levels) + 1):
-            for block in getattr(self, f"layer{level - 1}"):
+        for name, stage in list(self.items())[4:]:  # behind conv1, bn1, relu and maxpool
+            for block in stage:
                 x = residual_block(x, block, folded)
-            if level in self.levels:
+            if name in self.return_layers:
                 maps.append(x)
         return maps
 
@@ -82,7 +74,7 @@ class Backbone(nn.Module):
         if not levels or levels != tuple(sorted(set(levels) & {2, 3, 4, 5})):
             raise ValueError(f"levels are {levels}; they must be increasing integers within 2…5, like (2, 3, 4, 5)")
         net = getattr(resnet, name)(weights=weights, norm_layer=norm)
-        self.body = ResNetBody(net, levels)
+        self.body = ResNetBody(net, {f"layer{level - 1}": level for level in levels})
         self.fpn = FPN([net.fc.in_features >> (5 - level) for level in levels], channels, fpn_norm)
         self.strides, self.out_channels = [2**level for level in levels], channels
 

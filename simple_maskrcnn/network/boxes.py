@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 # %% ../../nbs/network/01_boxes.ipynb #8fb58b09
-def box_area(
-    boxes: Tensor,  # `[..., 4]`
-) -> Tensor:  # `[...]`, in square pixels
+def box_area(boxes: Tensor) -> Tensor:  # `[..., 4]` → `[...]`, in square pixels
     "Width times height of each box."
     width, height = (boxes[..., 2:] - boxes[..., :2]).unbind(-1)
     return width * height

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 # %% ../../nbs/network/04_deltas.ipynb #b3161325
-def center_size(
-    boxes: Tensor,  # `[..., 4]`, x1 y1 x2 y2
-) -> tuple[Tensor, Tensor]:  # `[..., 2]` (x, y) and `[..., 2]` (width, height)
+def center_size(boxes: Tensor) -> tuple[Tensor, Tensor]:  # `[..., 4]` → `[..., 2]` (x, y), `[..., 2]` (width, height)
     "The centre and the size of each box."
     size = boxes[..., 2:] - boxes[..., :2]
     return boxes[..., :2] + 0.5 * size, size
@@ -28,8 +26,7 @@ def encode(
 ) -> Tensor:  # `[..., 4]`
     "The deltas that lead from `anchors` to `truth`: shift over size, and the logarithm of the change in size."
     (center, size), (anchor_center, anchor_size) = center_size(truth), center_size(anchors)
-    shift, growth = (center - anchor_center) / anchor_size, (size / anchor_size).log()
-    columns = (*shift.unbind(-1), *growth.unbind(-1))  # tx, ty, tw, th
+    columns = (*((center - anchor_center) / anchor_size).unbind(-1), *(size / anchor_size).log().unbind(-1))  # tx ty tw th
     return torch.stack([t * weight for t, weight in zip(columns, weights)], dim=-1)
 
 # %% ../../nbs/network/04_deltas.ipynb #4bf83479
