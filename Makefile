@@ -1,5 +1,5 @@
 # `make demo` and `make test` do everything on a machine that has Python 3.10 or newer and make.
-# On Windows, use the plain commands in README.md.
+# On Windows, use the plain commands in CONTRIBUTING.md.
 
 PYTHON ?= python3
 PY := .venv/bin/python
