@@ -115,10 +115,12 @@ def _exact_patches(masks, boxes, size):
 # %% ../../nbs/network/11_mask_head.ipynb #8d0e3a83
 def _encode(inside, top, left, height, width):
     "COCO's RLE of an image that is `inside` (bool array) from row `top` and column `left` on, and zero elsewhere."
-    strip = np.zeros((inside.shape[1], height), dtype=bool)  # the box's columns in full height, one a row
-    strip[:, top:top + inside.shape[0]] = inside.T
-    place = left * height + np.flatnonzero(np.diff(strip.ravel(), prepend=False, append=False))  # where a run begins
-    counts = np.diff(place[place < height * width], prepend=0, append=height * width)
+    columns = np.zeros((inside.shape[1], inside.shape[0] + 2), dtype=bool)  # one a row, framed by zeros
+    columns[:, 1:-1] = inside.T
+    column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), inside.shape[0] + 1)
+    place, times = np.unique((left + column) * height + top + row, return_counts=True)
+    place = place[(times == 1) & (place < height * width)]  # twice: off at the bottom edge, on at the top of the next
+    counts = np.diff(place, prepend=0, append=height * width)
     return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
 
 
