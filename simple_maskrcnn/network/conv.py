@@ -14,9 +14,8 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 # %% ../../nbs/network/14_conv.ipynb #534544b3
 def feature_table(features: list[Tensor]) -> Tensor:  # `[B, C, H_l, W_l]` for each level → `[Σ B·H_l·W_l, C]`
@@ -33,20 +32,18 @@ def map_geometry(shapes: tuple[tuple[int, int], ...], batch: int, device: torch.
 
 # %% ../../nbs/network/14_conv.ipynb #2d976af7
 def weight_gradient(
-    x: Tensor,  # `[B, C, H, W]`, what went into the convolution
-    grad: Tensor,  # `[B, C', H', W']`, the gradient of what came out
-    stride: tuple[int, int],
-    padding: tuple[int, int],
+    x: Tensor, grad: Tensor,  # what went in, `[B, C, H, W]`, and the gradient of what came out, `[B, C', H', W']`
+    stride: tuple[int, int], padding: tuple[int, int],
 ) -> Tensor:  # `[C', C, 3, 3]`
     "The gradient of a 3 × 3 convolution's weights: for each place in the kernel, one matrix product over all cells."
     x, grad = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)  # (B, H, W, C), (B, H', W', C')
     x = F.pad(x, (0, 0, *[padding[1]] * 2, *[padding[0]] * 2))  # (B, H + 2p, W + 2p, C)
-    (down, right), (h, w) = stride, grad.shape[1:3]
+    (down, right), (h, w), width = stride, grad.shape[1:3], x.shape[2]
     if stride == (1, 1):  # a shift by (i, j) is another first row
-        rows, x, width = F.pad(grad, (0, 0, 0, 2, 0, 2)).flatten(0, 2), x.flatten(0, 2), x.shape[2]
+        x = x.flatten(0, 2)
         n = max(0, len(x) - 2 * width - 2)  # then only zeros follow
+        rows = F.pad(grad, (0, 0, 0, 2, 0, 2)).flatten(0, 2)[:n]
         shifted = (x[i * width + j :][:n] for i in range(3) for j in range(3))
-        rows = rows[:n]
     else:
         rows = grad.flatten(0, 2)  # (B·H'·W', C')
         shifted = (x[:, i : i + h * down : down, j : j + w * right : right].flatten(0, 2) for i in range(3) for j in range(3))
@@ -88,21 +85,17 @@ class _Conv3x3(torch.autograd.Function):
     def forward(ctx, x, weight, bias, stride, padding):
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         ctx.geometry = x.shape, stride, padding
-        if _by_tiles(x, weight, stride, padding):
-            return convolve_tiles(x, weight, bias)
-        return F.conv2d(x, weight, bias, stride, padding)
+        tiles = _by_tiles(x, weight, stride, padding)
+        return convolve_tiles(x, weight, bias) if tiles else F.conv2d(x, weight, bias, stride, padding)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         (x, weight), (shape, *geometry), need = ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
-        grad_x = None
-        if need[0] and _by_tiles(grad, weight, *geometry):  # the map's gradient is a convolution again
-            grad_x = convolve_tiles(grad, weight.flip(2, 3).transpose(0, 1), None)
-        elif need[0]:
-            grad_x = conv2d_input(shape, weight, grad, *geometry)
-        return (grad_x, weight_gradient(x, grad, *geometry) if need[1] else None,
-                grad.sum((0, 2, 3)) if need[2] else None, None, None)
+        tiles = need[0] and _by_tiles(grad, weight, *geometry)  # back to the map: a convolution again
+        back = (convolve_tiles(grad, weight.flip(2, 3).transpose(0, 1), None) if tiles
+                else conv2d_input(shape, weight, grad, *geometry) if need[0] else None)
+        products = weight_gradient(x, grad, *geometry) if need[1] else None
+        return back, products, grad.sum((0, 2, 3)) if need[2] else None, None, None
 
 
 def convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:  # `[B, C', H', W']`
@@ -129,7 +122,7 @@ def fold_norms(modules: Iterable[nn.Module]) -> dict[nn.Module, tuple[Tensor, Te
         folded.update(zip(norms, zip(scale, shift)))
     return folded
 
-# %% ../../nbs/network/14_conv.ipynb #6f3e696d
+
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, folded: dict | None = None) -> Tensor:  # `[B, C', H', W']`
     "`norm(conv(x))`, a fixed norm folded where that moves less memory. Without `folded`, `fold_norms([norm])` is used."
     folded = fold_norms([norm]) if folded is None else folded
@@ -139,31 +132,25 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, folded: dict | None =
     cells = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
     if cells * conv.out_channels < conv.weight.numel():  # few cells: folding would cost more
         return torch.addcmul(shift[:, None, None], convolve(x, conv, conv.weight, conv.bias), scale[:, None, None])
-    weight = conv.weight * scale[:, None, None, None]  # (C', C, k, k)
     shift = shift if conv.bias is None else shift + conv.bias * scale
-    return convolve(x, conv, weight, shift)
+    return convolve(x, conv, conv.weight * scale[:, None, None, None], shift)  # weight (C', C, k, k)
 
 # %% ../../nbs/network/14_conv.ipynb #3ed47b62
-class ConvBlock(nn.Sequential):
-    "A convolution and what follows it (norm, ReLU), the norm folded where it is fixed."
+class ConvBlock(Conv2dNormActivation):
+    "torchvision's block of convolution, norm and ReLU, with the norm folded where it is fixed."
 
     def forward(self, x: Tensor) -> Tensor:
         conv, *rest = self
-        x = conv_norm(x, conv, rest.pop(0)) if rest else convolve(x, conv, conv.weight, conv.bias)
-        for layer in rest:
-            x = layer(x)
-        return x
+        x = conv_norm(x, conv, rest[0]) if rest else convolve(x, conv, conv.weight, conv.bias)
+        return rest[1](x) if len(rest) > 1 else x
 
 
 def conv_block(
     c_in: int, c_out: int, kernel: int,  # channels in, channels out, and 1 or 3: the map keeps its size
-    norm: Callable[[int], nn.Module] | None = None,  # makes the norm: `nn.BatchNorm2d`; None: a bias instead
-    relu: bool = False,  # end with a ReLU
-) -> ConvBlock:  # state dict keys as in torchvision's `Conv2dNormActivation`
+    norm: Callable[[int], nn.Module] | None = None, relu: bool = False,  # what makes a norm (None: a bias instead); a ReLU last
+) -> ConvBlock:
     "A convolution with stride 1, perhaps a norm, perhaps a ReLU."
-    layers = [nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=norm is None)]
-    layers += [norm(c_out)] if norm else []
-    return ConvBlock(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+    return ConvBlock(c_in, c_out, kernel, norm_layer=norm, activation_layer=nn.ReLU if relu else None)
 
 
 def init_convs(module: nn.Module, draw: Callable, **settings) -> None:

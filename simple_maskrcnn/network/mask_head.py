@@ -20,8 +20,7 @@ from .conv import conv_block, init_convs
 @torch.no_grad()
 def mask_targets(
     masks: Tensor,  # `[N, H, W]`, uint8, bool or float: the objects of one image
-    boxes: Tensor,  # `[K, 4]`: RoIs in pixels of the same image
-    objects: Tensor,  # int64 `[K]`: the object that each RoI belongs to
+    boxes: Tensor, objects: Tensor,  # RoIs in pixels of the same image, `[K, 4]`, and the object of each, int64 `[K]`
     size: int = 28,
     exact: bool = False,  # True: the middle of pixel i is at i + ½; False: at i, as in torchvision
 ) -> Tensor:  # float `[K, size, size]` in 0–1
@@ -56,8 +55,7 @@ class MaskPredictor(nn.Module):
 # %% ../../nbs/network/11_mask_head.ipynb #dedb3db2
 def class_mask_logits(
     predictor: nn.Module,  # `MaskPredictor`, torchvision's `MaskRCNNPredictor`, or one of your own
-    x: Tensor,  # `[K, C, S, S]`: features from the mask head
-    labels: Tensor,  # int64 `[K]`: the class of each RoI
+    x: Tensor, labels: Tensor,  # features from the mask head, `[K, C, S, S]`, and the class of each RoI, int64 `[K]`
 ) -> Tensor:  # `[K, 2S, 2S]`
     "The logits of each RoI's own class, without computing those of the others."
     if not (hasattr(predictor, "conv5_mask") and hasattr(predictor, "mask_fcn_logits")):  # built otherwise
@@ -75,7 +73,6 @@ def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:  # own class `[K, S, S
 # %% ../../nbs/network/11_mask_head.ipynb #06571431
 def _whole_patches(masks, boxes, size):
     "Each mask `[S, S]` stretched over its box, as far as it lies in the image, and the row and column where it begins."
-    height, width = size
     low, high = boxes.float().split(2, 1)
     center, half = (low + high) / 2, (high - low) / 2 * ((masks.shape[-1] + 2) / masks.shape[-1])
     corners = torch.cat([center - half, center + half], 1).long().tolist()  # towards zero, as torchvision does
@@ -83,64 +80,54 @@ def _whole_patches(masks, boxes, size):
         extent = (max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1))  # the last pixel counts
         patch = F.interpolate(mask[None, None], size=extent, mode="bilinear")[0, 0]
         top, left = max(y1, 0), max(x1, 0)
-        bottom, right = max(min(y2 + 1, height), top), max(min(x2 + 1, width), left)
-        yield patch[top - y1:bottom - y1, left - x1:right - x1], top, left
-
-
-def _patches(masks, boxes, size, exact):
-    return (_exact_patches if exact else _whole_patches)(masks, boxes, size)
+        yield patch[top - y1:, left - x1:][:max(size[0] - top, 0), :max(size[1] - left, 0)], top, left
 
 
 def paste_masks(
-    masks: Tensor,  # `[N, S, S]`: probabilities
-    boxes: Tensor,  # `[N, 4]` in pixels of the image
+    masks: Tensor, boxes: Tensor,  # probabilities, `[N, S, S]`, and boxes in pixels of the image, `[N, 4]`
     size: tuple[int, int],  # height and width of the image
     exact: bool = False,  # True: at the boxes' own edges; False: at whole pixels, as torchvision
 ) -> Tensor:  # `[N, 1, height, width]`
     "The masks in full size, zero outside of their boxes; torchvision's `paste_masks_in_image`."
     out = masks.new_zeros(len(masks), 1, *size)
-    for i, (patch, top, left) in enumerate(_patches(masks, boxes, size, exact)):
+    for i, (patch, top, left) in enumerate((_exact_patches if exact else _whole_patches)(masks, boxes, size)):
         out[i, 0, top:top + patch.shape[0], left:left + patch.shape[1]] = patch
     return out
 
 # %% ../../nbs/network/11_mask_head.ipynb #912b07b1
-def _places(low, high, cells, pixels, device):
-    "Of one axis: the first pixel that a mask reaches; for it and the next, the cell before, and the weight of the one after."
+def _stretch(mask, low, high, pixels):
+    "Of one axis: the first pixel that the bordered mask reaches, and its rows at the middles of this and the next pixels."
+    cells = len(mask) - 2
     cell = max(high - low, 1e-6) / cells
     first, end = (min(max(math.floor(edge + 0.5), 0), pixels) for edge in (low - cell / 2, high + cell / 2))
-    place = (torch.arange(first, end, device=device) + (0.5 - low)) / cell + 0.5
+    place = (torch.arange(first, end, device=mask.device) + (0.5 - low)) / cell + 0.5
     before = place.long().clamp(0, cells)
-    return first, before, place - before
+    return first, torch.lerp(mask[before], mask[before + 1], (place - before)[:, None])
 
 
 def _exact_patches(masks, boxes, size):
     "As `_whole_patches`, at the boxes' own edges."
     for mask, (x1, y1, x2, y2) in zip(F.pad(masks.float(), (1, 1, 1, 1)), boxes.tolist()):
-        top, row, down = _places(y1, y2, masks.shape[-2], size[0], masks.device)
-        left, column, right = _places(x1, x2, masks.shape[-1], size[1], masks.device)
-        rows = torch.lerp(mask[row], mask[row + 1], down[:, None])  # (height, S + 2)
-        yield torch.lerp(rows[:, column], rows[:, column + 1], right), top, left
+        top, rows = _stretch(mask, y1, y2, size[0])  # (height, S + 2)
+        left, columns = _stretch(rows.T, x1, x2, size[1])
+        yield columns.T, top, left
 
 # %% ../../nbs/network/11_mask_head.ipynb #8d0e3a83
-def _run_lengths(inside, top, left, height, width):
-    "COCO's counts for an image that is `inside` (bool array) from row `top` and column `left` on, and zero elsewhere."
+def _encode(inside, top, left, height, width):
+    "COCO's RLE of an image that is `inside` (bool array) from row `top` and column `left` on, and zero elsewhere."
     columns = np.zeros((inside.shape[1], inside.shape[0] + 2), dtype=bool)  # one a row, framed by zeros
     columns[:, 1:-1] = inside.T
     column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), inside.shape[0] + 1)
     place, times = np.unique((left + column) * height + top + row, return_counts=True)
     place = place[(times == 1) & (place < height * width)]  # twice: off at the bottom edge, on at the top of the next
-    return np.diff(place, prepend=0, append=height * width)
+    counts = np.diff(place, prepend=0, append=height * width)
+    return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
 
-# %% ../../nbs/network/11_mask_head.ipynb #bd2182b3
+
 def encode_masks(
-    masks: Tensor,  # `[N, S, S]`: probabilities
-    boxes: Tensor,  # `[N, 4]` in pixels of the image
-    size: tuple[int, int],  # height and width of the image
-    threshold: float = 0.5,  # a pixel belongs to the object above it
-    exact: bool = False,  # as in `paste_masks`
+    masks: Tensor, boxes: Tensor, size: tuple[int, int],  # as in `paste_masks`
+    threshold: float = 0.5, exact: bool = False,  # a pixel belongs to the object above it; `exact` as in `paste_masks`
 ) -> list[dict]:  # COCO's compressed RLE, one a mask: `size` and `counts`
     "From small masks to RLE inside the boxes, on the CPU, without a full-size mask; equal to encoding `paste_masks`."
-    height, width = map(int, size)
-    patches = _patches(masks.detach().cpu(), boxes.detach().cpu(), (height, width), exact)  # one at a time
-    counts = [_run_lengths((patch > threshold).numpy(), top, left, height, width) for patch, top, left in patches]
-    return [coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width) for runs in counts]
+    patches = (_exact_patches if exact else _whole_patches)(masks.detach().cpu(), boxes.detach().cpu(), size)
+    return [_encode((patch > threshold).numpy(), top, left, *map(int, size)) for patch, top, left in patches]

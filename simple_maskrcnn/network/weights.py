@@ -27,18 +27,14 @@ def _todays_name(name: str, levels: list[int] | None) -> str:
     "torchvision's name today; with `levels`, entry i of the FPN, which is level i + 2, becomes the entry of that level."
     for old, new in RENAMED:
         name = re.sub(old, new, name)
-    if levels is not None and (entry := re.search(r"_blocks\.(\d)\.", name)):
-        level = int(entry[1]) + 2
-        name = name.replace(entry[0], f"_blocks.{levels.index(level) if level in levels else f'level{level}'}.")
-    return name
+    return name if levels is None else re.sub(r"(?<=_blocks\.)\d", lambda m: (
+        str(levels.index(level)) if (level := int(m[0]) + 2) in levels else f"level{level}"), name)
 
 # %% ../../nbs/network/15_weights.ipynb #0d441f17
 def load_weights(
     model: nn.Module,
-    state: dict[str, Tensor],  # names and tensors, torchvision's or ours
-    source: str,  # where they come from, for messages
-    part: str = "",  # only tensors whose name begins so are expected
-    levels: list[int] | None = None,  # those of the model's pyramid, if it may have others than `state`
+    state: dict[str, Tensor], source: str,  # names and tensors, torchvision's or ours, and where they come from, for messages
+    part: str = "", levels: list[int] | None = None,  # only names that begin so are expected; levels of the model's pyramid
 ) -> None:
     "Load all that fits; warn of what did not, by name; raise an error if nothing fits."
     own, entries = model.state_dict(), len(set(re.findall(r"inner_blocks\.\d", " ".join(state))))
@@ -48,32 +44,30 @@ def load_weights(
     if not fitting:
         raise ValueError(f"{source}: none of its {len(state)} tensors fits this network; the first is {[*state, None][0]!r}")
     model.load_state_dict(fitting, strict=False)
-    fresh, unused = (
-        list(dict.fromkeys(n.rpartition(".")[0] for n in names if n not in fitting and "num_batches" not in n))
-        for names in ([n for n in own if n.startswith(part)], state))
+    left = {n: n.rpartition(".")[0] for n in (*own, *state) if n not in fitting and "num_batches" not in n}  # → its layer
+    fresh = ", ".join(dict.fromkeys(layer for n, layer in left.items() if n in own and n.startswith(part)))
+    unused = ", ".join(dict.fromkeys(layer for n, layer in left.items() if n in state))
     if fresh or unused:
-        warnings.warn(f"{source}: {len(fitting)} tensors loaded; left as initialised: {', '.join(fresh) or 'none'}; "
-                      f"not used: {', '.join(unused) or 'none'}", stacklevel=3)
+        warnings.warn(f"{source}: {len(fitting)} tensors loaded; left as initialised: {fresh or 'none'}; "
+                      f"not used: {unused or 'none'}", stacklevel=3)
 
 # %% ../../nbs/network/15_weights.ipynb #f99668c1
+PUBLISHED = {  # torchvision's weights, and the arguments that fit them
+    "coco": (tv.MaskRCNN_ResNet50_FPN_Weights.COCO_V1, {"norm": "frozen", "norm_eps": 0.0}),
+    "coco_v2": (tv.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1, {"norm": "batch", "v2": True}),
+}
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` or a training run wrote."
-    inside = [file for part in (".", "best", "last") if (file := Path(path, part, "model.safetensors")).is_file()]
-    file = inside[0] if inside else Path(path)
+    file = next(filter(Path.is_file, (Path(path, part, "model.safetensors") for part in (".", "best", "last"))), Path(path))
     if not file.is_file():
         raise FileNotFoundError(f"no weights at {file}; give 'coco', 'coco_v2', or the path of a file or saved folder")
     try:
-        safe = file.suffix == ".safetensors"
-        state = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"cannot read weights from {file}: {error}") from error
     state = state.get("model", state) if isinstance(state, dict) else {}  # torchvision's scripts save {"model": …, …}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{file} does not hold a state dict (names and tensors); its first keys are {list(state)[:3]}")
     return state
-
-# %% ../../nbs/network/15_weights.ipynb #eaf3fc49
-PUBLISHED = {  # torchvision's weights, and the arguments that fit them
-    "coco": (tv.MaskRCNN_ResNet50_FPN_Weights.COCO_V1, {"norm": "frozen", "norm_eps": 0.0}),
-    "coco_v2": (tv.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1, {"norm": "batch", "v2": True}),
-}
