@@ -29,7 +29,7 @@ class RPNHead(nn.Module):
 
     def predict(self, rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:  # of [(B, n, C)], the cells of each level
         "The two 1 × 1 convolutions as one matrix product: logits `[B, n*A]` and deltas `[B, n*A, 4]` for each level."
-        weight, bias = map(torch.cat, zip(self.cls_logits.parameters(), self.bbox_pred.parameters()))  # (A*5, C, 1, 1), (A*5)
+        weight, bias = map(torch.cat, zip(self.cls_logits.parameters(), self.bbox_pred.parameters()))  # A*5 rows
         parts = [F.linear(x, weight.flatten(1), bias).tensor_split([self.cls_logits.out_channels], -1) for x in rows]
         return [logit.flatten(1) for logit, _ in parts], [delta.reshape(len(delta), -1, 4) for _, delta in parts]
 
@@ -58,7 +58,7 @@ def rpn_losses(
 ) -> dict[str, Tensor]:
     "`loss_objectness` and `loss_rpn_box_reg` (Ren et al. 2015, equation 1), as torchvision weighs them."
     anchors = torch.cat(anchors)  # (N, 4)
-    truth = nn.utils.rnn.pad_sequence([target["boxes"] for target in targets], batch_first=True)  # (B, G, 4), zeros after
+    truth = nn.utils.rnn.pad_sequence([target["boxes"] for target in targets], batch_first=True)  # (B, G, 4)
     matched = match(truth, anchors, high, low, rescue=True)  # (B, N): an object, −1 background, −2 ignored
     index, chosen = sample(matched.clamp(max=0) + 1, size, positive_fraction)  # (B, S), (B, S)
     matched = matched.gather(1, index)  # (B, S)
