@@ -11,7 +11,6 @@ from torch import Tensor
 
 from .boxes import box_iou
 
-# %% ../../nbs/network/05_matching.ipynb #d8b5f240
 BACKGROUND, IGNORED = -1, -2  # instead of the index of an object
 
 # %% ../../nbs/network/05_matching.ipynb #ea60d4df
@@ -27,19 +26,16 @@ def match(
     if not (0 <= low <= high and high > 0):
         raise ValueError(f"IoU thresholds high={high}, low={low}: they must be 0 ≤ low ≤ high, and high above 0")
     best = guesses.new_zeros(*truth.shape[:-2], guesses.shape[-2])
-    index = torch.zeros_like(best, dtype=torch.long)
-    rescued = torch.zeros_like(best, dtype=torch.bool)
+    index, rescued = best.long(), best.bool()  # object 0, and nobody
     chunk = max(1, cells // max(1, best.numel()))  # objects at a time
     for start in range(0, truth.shape[-2], chunk):
         overlap = box_iou(truth[..., start : start + chunk, :], guesses)  # (..., chunk, N)
         value, which = overlap.max(dim=-2)
         index = torch.where(value > best, start + which, index)
         best = torch.maximum(best, value)
-        if rescue and guesses.shape[-2]:
-            top = overlap.amax(dim=-1, keepdim=True)  # (..., chunk, 1): the best that each object gets
-            rescued |= ((overlap == top) & (top > 0)).any(dim=-2)
-    matched = torch.where(best >= high, index, torch.where(best < low, BACKGROUND, IGNORED))
-    return torch.where(rescued, index, matched)
+        if rescue and guesses.shape[-2]:  # the best that each object gets, if it is above 0
+            rescued |= (overlap >= overlap.amax(dim=-1, keepdim=True).clamp(min=1e-37)).any(dim=-2)
+    return torch.where((best >= high) | rescued, index, torch.where(best < low, BACKGROUND, IGNORED))
 
 # %% ../../nbs/network/05_matching.ipynb #8564f871
 def sample(
@@ -49,11 +45,10 @@ def sample(
     generator: torch.Generator | None = None,  # of the random keys, on the labels' device; None: torch's global one
 ) -> tuple[Tensor, Tensor]:  # int64 `[B, S]`, indices, positives first; bool `[B, S]`, False: a filler, do not count it
     "Draw positives and negatives at random, in one shape for every input (S is N if there are fewer guesses)."
-    n = labels.shape[1]
     positive = labels > 0
     keys = torch.rand(labels.shape, device=labels.device, generator=generator)
-    top = torch.where(positive, keys, -1).topk(min(int(size * positive_fraction), n), dim=1).indices
+    top = torch.where(positive, keys, -1).topk(min(int(size * positive_fraction), keys.shape[1]), dim=1).indices
     lucky = torch.zeros_like(positive).scatter(1, top, True) & positive  # & positive: there may be fewer
     priority = torch.where(lucky, 2 + keys, torch.where(labels == 0, keys, -1))
-    priority, index = priority.topk(min(size, n), dim=1)
+    priority, index = priority.topk(min(size, labels.shape[1]), dim=1)
     return index, priority >= 0

@@ -6,9 +6,6 @@
 __all__ = ['propose', 'RegionProposalNetwork']
 
 # %% ../../nbs/network/08_proposals.ipynb #f2d7d40f
-import math
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,16 +29,14 @@ def propose(
     for anchor, logit, delta in zip(anchors, logits, deltas):
         logit, best = logit.float().topk(min(k, len(anchor)), dim=1)  # (B, ≤ k), by falling score
         row = torch.cat([logit[..., None], delta.take_along_dim(best[..., None], 1).float(), anchor[best]], -1)  # 9 columns
-        picked.append(F.pad(row, (0, 0, 0, k - best.shape[1]), value=math.nan))  # a level with fewer is filled up
+        picked.append(F.pad(row, (0, 0, 0, k - best.shape[1]), value=torch.nan))  # a level with fewer is filled up
     logit, delta, anchor = torch.stack(picked, 1).split([1, 4, 4], -1)  # (B, L, k, 1), twice (B, L, k, 4)
     limits = torch.tensor(sizes).to(anchor, non_blocking=anchor.is_cuda)[:, None, None]  # (B, 1, 1, 2)
     boxes, scores = clip_boxes(decode(delta, anchor), limits), logit[..., 0].sigmoid()
     good = (boxes[..., 2:] - boxes[..., :2] >= min_size).all(-1) & (scores >= score_thresh)  # NaN is not good
-    boxes = boxes.where(good[..., None], 0)  # an empty box suppresses nobody; NaN would spoil all
-    good &= nms_sorted(boxes.flatten(0, 1), nms_thresh).view(good.shape)  # each level of each image is a group
+    good &= nms_sorted(boxes.where(good[..., None], 0).flatten(0, 1), nms_thresh).view(good.shape)  # bad ones emptied
     best = scores.where(good, -1).flatten(1).argsort(descending=True, stable=True)[:, :post_nms]  # (B, ≤ post_nms)
-    boxes = boxes.flatten(1, 2).take_along_dim(best[..., None], 1)
-    return [b[:n] for b, n in zip(boxes, good.flatten(1).sum(1).tolist())]  # here the device is waited for
+    return [b[i[:n]] for b, i, n in zip(boxes.flatten(1, 2), best, good.flatten(1).sum(1).tolist())]  # Python waits
 
 # %% ../../nbs/network/08_proposals.ipynb #49b21f82
 class RegionProposalNetwork(nn.Module):
@@ -58,14 +53,13 @@ class RegionProposalNetwork(nn.Module):
         self.anchor_generator, self.head = anchor_generator, head
         self.top_n = (pre_nms_top_n_test, post_nms_top_n_test), (pre_nms_top_n_train, post_nms_top_n_train)
         self.nms_thresh, self.score_thresh = nms_thresh, score_thresh
-        self.fg_iou_thresh, self.bg_iou_thresh = fg_iou_thresh, bg_iou_thresh
-        self.batch_size_per_image, self.positive_fraction = batch_size_per_image, positive_fraction
+        self.sampling = fg_iou_thresh, bg_iou_thresh, batch_size_per_image, positive_fraction
 
     @torch.no_grad()
     def predict(self, features: list[Tensor], image_size: tuple[int, int]) -> tuple[list[Tensor], ...]:
         "For each level its anchors, logits and deltas, without gradient; `image_size` is that of the padded batch."
-        logits, deltas = self.head(features)
-        return self.anchor_generator(image_size, [f.shape[-2:] for f in features], features[0].device), logits, deltas
+        anchors = self.anchor_generator(image_size, [f.shape[-2:] for f in features], features[0].device)
+        return anchors, *self.head(features)
 
     def propose(self, anchors, logits, deltas, sizes, training: bool) -> list[Tensor]:
         "The proposals of each image, as `propose` gives them; `training` chooses how many."
@@ -73,5 +67,4 @@ class RegionProposalNetwork(nn.Module):
 
     def losses(self, features: list[Tensor], anchors: list[Tensor], targets: list[dict], table=None) -> dict[str, Tensor]:
         "The two losses, as `rpn_losses` gives them, from the features on which `predict` worked, and their `feature_table`."
-        settings = self.fg_iou_thresh, self.bg_iou_thresh, self.batch_size_per_image, self.positive_fraction
-        return rpn_losses(anchors, partial(read_anchors, self.head, features, table=table), targets, *settings)
+        return rpn_losses(anchors, lambda i: read_anchors(self.head, features, i, table), targets, *self.sampling)

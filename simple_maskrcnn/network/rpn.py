@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from .conv import conv_block, feature_table, init_convs, map_geometry
 from .deltas import encode
@@ -30,16 +29,15 @@ class RPNHead(nn.Module):
 
     def predict(self, rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:  # of [(B, n, C)], the cells of each level
         "The two 1 × 1 convolutions as one matrix product: logits `[B, n*A]` and deltas `[B, n*A, 4]` for each level."
-        last = self.cls_logits, self.bbox_pred
-        weight, bias = torch.cat([c.weight.flatten(1) for c in last]), torch.cat([c.bias for c in last])  # (A*5, C), (A*5)
-        parts = [F.linear(x, weight, bias).split([len(c.bias) for c in last], -1) for x in rows]  # (B, n, A), (B, n, A*4)
+        weight, bias = map(torch.cat, zip(self.cls_logits.parameters(), self.bbox_pred.parameters()))  # A*5 rows
+        parts = [F.linear(x, weight.flatten(1), bias).tensor_split([self.cls_logits.out_channels], -1) for x in rows]
         return [logit.flatten(1) for logit, _ in parts], [delta.reshape(len(delta), -1, 4) for _, delta in parts]
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         "For each level, from its features `[B, C, H, W]`: logits `[B, H*W*A]` and deltas `[B, H*W*A, 4]`."
         return self.predict([self.conv(x).permute(0, 2, 3, 1).flatten(1, 2) for x in features])  # (B, H*W, C)
 
-# %% ../../nbs/network/07_rpn.ipynb #e5d175fd
+# %% ../../nbs/network/07_rpn.ipynb #37715707
 def matched_boxes(boxes: Tensor, matched: Tensor) -> Tensor:  # (..., G, 4), there may be none; (..., N) → (..., N, 4)
     "The box of the matched object; where `matched` is negative, a unit box that keeps later logarithms finite."
     unit = (torch.arange(4, device=boxes.device) > 1).to(boxes).expand(*boxes.shape[:-2], 1, 4)  # 0 0 1 1, row 0
@@ -50,7 +48,7 @@ def pick_anchors(logits: list[Tensor], deltas: list[Tensor], index: Tensor) -> t
     "Logits and deltas of some anchors, `[B, S]` and `[B, S, 4]`, by their index `[B, S]`, from those of all levels."
     return torch.cat(logits, 1).gather(1, index), torch.cat(deltas, 1).take_along_dim(index[..., None], 1)
 
-# %% ../../nbs/network/07_rpn.ipynb #37715707
+
 def rpn_losses(
     anchors: list[Tensor],  # of each level, `[N, 4]`
     read: Callable,  # from an index `[B, S]` of anchors to their logits `[B, S]` and deltas `[B, S, 4]`
@@ -60,46 +58,40 @@ def rpn_losses(
 ) -> dict[str, Tensor]:
     "`loss_objectness` and `loss_rpn_box_reg` (Ren et al. 2015, equation 1), as torchvision weighs them."
     anchors = torch.cat(anchors)  # (N, 4)
-    truth = pad_sequence([target["boxes"] for target in targets], batch_first=True)  # (B, G, 4), filled up with zeros
-    matched = match(truth, anchors, high, low, rescue=True)  # (B, N)
-    labels = torch.where(matched >= 0, 1, matched + 1)  # 1 object, 0 background, −1 ignored
-    index, chosen = sample(labels, size, positive_fraction)  # (B, S), (B, S)
-    label, matched = labels.gather(1, index), matched.gather(1, index)
+    truth = nn.utils.rnn.pad_sequence([target["boxes"] for target in targets], batch_first=True)  # (B, G, 4)
+    matched = match(truth, anchors, high, low, rescue=True)  # (B, N): an object, −1 background, −2 ignored
+    index, chosen = sample(matched.clamp(max=0) + 1, size, positive_fraction)  # (B, S), (B, S)
+    matched = matched.gather(1, index)  # (B, S)
     logit, delta = (x.float() for x in read(index))  # (B, S), (B, S, 4)
-    positive = (chosen & (label > 0))[..., None]
+    positive = (chosen & (matched >= 0))[..., None]
     wanted = encode(matched_boxes(truth, matched), anchors[index]).where(positive, 0)  # (B, S, 4)
-    objectness = F.binary_cross_entropy_with_logits(logit, label.clamp(min=0).float(), reduction="none")
+    objectness = F.binary_cross_entropy_with_logits(logit, (matched >= 0).float(), reduction="none")
     box = F.smooth_l1_loss(delta, wanted, beta=1 / 9, reduction="none")
     count = chosen.sum().clamp(min=1)
     return {"loss_objectness": (objectness * chosen).sum() / count, "loss_rpn_box_reg": (box * positive).sum() / count}
 
 # %% ../../nbs/network/07_rpn.ipynb #9c229be3
 def read_anchors(
-    head: RPNHead,
-    features: list[Tensor],  # `[B, C, H, W]` for each level
+    head: RPNHead, features: list[Tensor],  # `[B, C, H, W]` for each level
     index: Tensor,  # int64 `[B, S]`: the anchors, over all levels
-    table: Tensor | None = None,  # their `feature_table`, if there is one already
+    table: Tensor | None = None,  # the `feature_table` of the features, if there is one already
 ) -> tuple[Tensor, Tensor]:  # `[B, S]` and `[B, S, 4]`
     "Logits and deltas of some anchors: the head works at their cells only, if these are few."
-    batch, per_cell, shapes = len(index), head.cls_logits.out_channels, tuple(f.shape[2:] for f in features)
+    per_cell, shapes = head.cls_logits.out_channels, tuple(f.shape[2:] for f in features)
     if index.shape[1] * 9 ** (len(head.conv) - 1) > sum(h * w for h, w in shapes):
         return pick_anchors(*head(features), index)
-    maps, cell = map_geometry(shapes, batch, index.device), index // per_cell  # (L, B, 3), (B, S)
-    sizes = maps[:, 0, 0] * maps[:, 0, 1]  # (L): cells of one image
-    ends = sizes.cumsum(0)
-    level = torch.bucketize(cell, ends, right=True)  # (B, S)
-    cell = cell - (ends - sizes)[level]  # now counted within its map
-    width, height, first = maps[level, torch.arange(batch, device=cell.device)[:, None]].unbind(-1)  # (B, S)
-    x, y, near, inside = cell % width, cell // width, torch.arange(9, device=cell.device), []
-    for _ in head.conv:  # (B, S) → (B, S, 9) → (B, S, 9, 9) …
-        width, height, first = (t[..., None] for t in (width, height, first))
-        x, y = x[..., None] + near % 3 - 1, y[..., None] + near // 3 - 1
-        inside.append(((x >= 0) & (x < width) & (y >= 0) & (y < height))[..., None])
-    rows = (first + y * width + x).where(inside[-1][..., 0], 0)
-    seen = F.embedding(rows, feature_table(features) if table is None else table)  # (B, S, 9, C)
-    for conv, _ in head.conv:
-        seen = seen.where(inside.pop(), 0).flatten(-2)  # (…, 9*C), zeros for what is outside
-        seen = F.linear(seen, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (…, C)
-    (logits,), (deltas,) = head.predict([seen])  # (B, S*A), (B, S*A, 4): of all anchors at each cell
-    own = torch.arange(index.shape[1], device=index.device) * per_cell + index % per_cell  # (B, S)
-    return pick_anchors([logits], [deltas], own)
+    maps, cell = map_geometry(shapes, len(index), index.device), index // per_cell  # (L, B, 3), (B, S)
+    before = maps[:, 0, 2] // len(index)  # (L): cells of the finer levels, in one image
+    level, image = torch.bucketize(cell, before, right=True) - 1, torch.arange(len(index), device=index.device)
+    width, height, first = maps[level, image[:, None], :, None, None].unbind(2)  # (B, S, 1, 1)
+    cell = (cell - before[level])[..., None, None]  # now counted within its map
+    near = torch.arange(-len(head.conv), len(head.conv) + 1, device=index.device)  # −1 0 1
+    x, y = cell % width + near, cell // width + near[:, None]  # (B, S, 1, 3), (B, S, 3, 1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)  # (B, S, 3, 3)
+    seen = F.embedding((first + y * width + x).where(inside, 0), feature_table(features) if table is None else table)
+    for conv, _ in head.conv:  # (B, S, 3, 3, C); zeros for what is outside; all windows: (B, S, 1, 1, 3*3*C)
+        seen = seen.where(inside[..., None], 0).unfold(2, 3, 1).unfold(3, 3, 1).movedim(4, -1).flatten(-3)
+        seen = F.linear(seen, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (B, S, 1, 1, C)
+        inside = inside[..., 1:-1, 1:-1]
+    own = torch.arange(index.shape[1], device=index.device) * per_cell + index % per_cell  # (B, S), among S*A
+    return pick_anchors(*head.predict([seen.flatten(1, 3)]), own)
