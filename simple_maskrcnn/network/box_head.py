@@ -9,7 +9,6 @@ __all__ = ['WEIGHTS', 'BoxHead', 'BoxPredictor', 'sample_proposals', 'box_losses
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from .boxes import clip_boxes
 from .conv import conv_block, init_convs
@@ -46,10 +45,9 @@ def sample_proposals(
     targets: list[dict],  # one an image: `boxes` `[G, 4]` and `labels` `[G]`; there may be none
     fg_iou: float = 0.5, bg_iou: float = 0.5,  # IoU from which a proposal is positive, and below which it is background
     size: int = 512, positive_fraction: float = 0.25,  # proposals of each image, at most this share positive
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Boxes `[B, S, 4]`, labels `[B, S]`, objects `[B, S]` (an index into the target, negative for background), and which
-    of them count, bool `[B, S]`; positives stand first. `S` is `min(size, N + G)`. Empty boxes never count."""
-    boxes, truth, classes = (pad_sequence(x, batch_first=True) for x in (
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # boxes `[B, S, 4]`; labels, objects (below 0: none), which count, `[B, S]`
+    "A training sample of `S = min(size, N + G)` proposals and true boxes, positives first. Empty boxes never count."
+    boxes, truth, classes = (nn.utils.rnn.pad_sequence(x, batch_first=True) for x in (
         proposals, [t["boxes"] for t in targets], [t["labels"] for t in targets]))  # filled up with zeros
     boxes = torch.cat([boxes, truth.to(boxes)], 1)  # (B, N + G, 4)
     objects = match(truth.to(boxes), boxes, fg_iou, bg_iou)  # (B, N + G)
@@ -71,12 +69,10 @@ def box_losses(
     "`loss_classifier` and `loss_box_reg` (Girshick 2015, equation 1), as torchvision weighs them."
     count = chosen.sum().clamp(min=1)
     positive = (chosen & (labels > 0))[:, None]
-    row = torch.arange(len(labels), device=labels.device)
-    own = deltas.unflatten(1, (-1, 4))[row, labels].float()  # (K, C*4) → (K, C, 4) → (K, 4): those of the true class
-    wanted = encode(truth, rois, WEIGHTS).where(positive, 0)
-    classification = F.cross_entropy(scores.float(), labels, reduction="none")
-    box = F.smooth_l1_loss(own, wanted, beta=1 / 9, reduction="none")
-    return {"loss_classifier": (classification * chosen).sum() / count, "loss_box_reg": (box * positive).sum() / count}
+    own = deltas.unflatten(1, (-1, 4)).take_along_dim(labels[:, None, None], 1)[:, 0].float()  # (K, C*4) → (K, C, 4) → (K, 4)
+    own, wanted = (x.where(positive, 0) for x in (own, encode(truth, rois, WEIGHTS)))
+    return {"loss_classifier": F.cross_entropy(scores.float(), labels.where(chosen, -100), reduction="sum") / count,
+            "loss_box_reg": F.smooth_l1_loss(own, wanted, beta=1 / 9, reduction="sum") / count}  # -100 is left out
 
 # %% ../../nbs/network/10_box_head.ipynb #20c8a460
 def box_detections(
@@ -87,21 +83,16 @@ def box_detections(
     detections_per_img: int = 100, min_size: float = 1e-2,  # least width and height in pixels
 ) -> list[dict[str, Tensor]]:  # one an image: `boxes` `[D, 4]`, `labels` `[D]` in 1…C−1, `scores` `[D]`; best first
     "The detections of a batch: threshold, decode, clip, NMS within each class, the best of each image."
-    num_images, num_classes = len(rois), scores.shape[1]
-    image = torch.arange(num_images).repeat_interleave(torch.tensor([len(r) for r in rois]), output_size=len(scores))  # (K,)
-    image = image.to(scores.device, non_blocking=scores.is_cuda)
-    probability = scores.float().softmax(-1)
-    roi, label = (probability[:, 1:] > score_thresh).nonzero(as_tuple=True)  # (M,) candidates; waits for the device
-    label = label + 1  # class 0, the background, is no candidate
-    score, image = probability[roi, label], image[roi]
+    image = torch.cat([torch.full((len(r),), i, device=r.device) for i, r in enumerate(rois)])  # (K,)
+    probability = scores.float().softmax(-1)[:, 1:]  # (K, C - 1): class 0, the background, is no candidate
+    roi, label = (probability > score_thresh).nonzero(as_tuple=True)  # (M,) candidates; waits for the device
+    score, image, label = probability[roi, label], image[roi], label + 1
     limits = torch.tensor(sizes, dtype=torch.float32).to(scores.device, non_blocking=scores.is_cuda)[image]  # (M, 2)
     boxes = decode(deltas.unflatten(1, (-1, 4))[roi, label], torch.cat(rois)[roi], WEIGHTS)  # (K, C*4) → (M, 4)
-    boxes = clip_boxes(boxes, limits)
-    good = (boxes[:, 2:] - boxes[:, :2] >= min_size).all(1)  # NaN is not good
-    boxes = boxes.where(good[:, None], 0)  # an empty box suppresses nobody; NaN would spoil all
-    groups = image * num_classes + label  # NMS keeps to one image and one class
-    image = image.where(good, num_images)  # the others belong to no image
-    keeps = nms_per_image(boxes, score, groups, image, num_images, nms_thresh, detections_per_img)
+    boxes = clip_boxes(boxes, limits).nan_to_num(0.0)  # NaN becomes an empty box
+    image = image.where((boxes[:, 2:] - boxes[:, :2] >= min_size).all(1), len(rois))  # too small: of no image
+    groups = image * scores.shape[1] + label  # NMS keeps to one image and one class
+    keeps = nms_per_image(boxes, score, groups, image, len(rois), nms_thresh, detections_per_img)
     return [{"boxes": boxes[k], "labels": label[k], "scores": score[k]} for k in keeps]
 
 # %% ../../nbs/network/10_box_head.ipynb #87f2cc78

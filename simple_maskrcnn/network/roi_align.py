@@ -6,12 +6,9 @@
 __all__ = ['assign_levels', 'axis_samples', 'weighted_rows', 'roi_align']
 
 # %% ../../nbs/network/09_roi_align.ipynb #1386fa67
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .conv import feature_table, map_geometry
 
@@ -21,20 +18,19 @@ def assign_levels(
     strides: tuple[int, ...],  # of the levels, fine to coarse: consecutive powers of two
 ) -> Tensor:  # int64 `[K]`: index into `strides`
     "The pyramid level that each box reads from (Lin et al., FPN, equation 1), clamped to the levels there are."
-    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
-    level = torch.log2((width * height).clamp(min=0).sqrt() / 224) + (4 - math.log2(strides[0]) + 1e-6)
-    return level.clamp(0, len(strides) - 1).long()  # not negative: long rounds down; 1e-6: as torchvision
+    side = (boxes[:, 2:] - boxes[:, :2]).prod(1).clamp(min=0).sqrt()  # 224 reads stride 16
+    level = torch.log2(side / 224 * (16 / strides[0])) + 1e-6  # as torchvision: a rounding below a level counts as the level
+    return level.clamp(0, len(strides) - 1).long()  # not negative: long rounds down
 
 # %% ../../nbs/network/09_roi_align.ipynb #0cca5de6
 def axis_samples(
-    start: Tensor,  # `[K, 2]`: where the boxes begin on each axis, in cells
-    end: Tensor,  # `[K, 2]`: where they end
+    boxes: Tensor,  # `[K, 4]`, in cells of their maps
     size: Tensor,  # int64 `[K, 2]`: cells of the map on each axis
-    bins: int,
-    ratio: int,  # samples in a bin, on each axis
+    bins: int, ratio: int,  # bins, and samples in each of them, on an axis
 ) -> tuple[Tensor, Tensor]:  # cell numbers, int64, and weights, float32: both `[K, 2, bins, 2 * ratio]`
     "Along each axis by itself: the cells that each bin reads and how much each of them weighs."
-    start, width, last = (x[..., None, None] for x in (start, (end - start).clamp(min=1) / bins, size - 1))
+    start, end, last = (x[..., None, None] for x in (*boxes.split(2, 1), size - 1))  # (K, 2, 1, 1)
+    width = (end - start).clamp(min=1) / bins
     first = start + torch.arange(bins, device=start.device)[:, None] * width  # (K, 2, bins, 1): where the bins begin
     place = first + torch.arange(0.5 / ratio, 1, 1 / ratio, device=start.device) * width  # (K, 2, bins, ratio)
     inside = (place >= -1) & (place <= last + 1)
@@ -43,7 +39,7 @@ def axis_samples(
     weight = (1 - (place - index).abs()) * (inside / ratio)[..., None]
     return index.minimum(last[..., None]).flatten(3).long(), weight.flatten(3)  # beyond the last cell the weight is 0
 
-# %% ../../nbs/network/09_roi_align.ipynb #1688f72f
+
 class _Gather(torch.autograd.Function):
     "`embedding_bag`, and as its gradient `embedding_bag` over the same pairs, sorted by row of the table."
 
@@ -54,14 +50,13 @@ class _Gather(torch.autograd.Function):
         return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         index, weight = ctx.saved_tensors
         row, order = index.flatten().int().sort(stable=True)  # half as many bits: sorted faster
         first = torch.searchsorted(row, torch.arange(ctx.rows, dtype=torch.int32))  # where each row's pairs begin
         bins, weight = order // index.shape[1], weight.flatten()[order]
-        grad = F.embedding_bag(bins, grad.contiguous(), offsets=first, mode="sum", per_sample_weights=weight)
-        return grad, None, None  # none for the weights
+        return F.embedding_bag(bins, grad.contiguous(), offsets=first, mode="sum", per_sample_weights=weight), None, None
 
 
 def weighted_rows(table: Tensor, index: Tensor, weight: Tensor, chunk: int = 0) -> Tensor:  # `[N, C]`
@@ -84,25 +79,20 @@ def roi_align(
     table: Tensor | None = None,  # their `feature_table`, if there is one already; further levels may follow in it
 ) -> Tensor:  # `[ΣK_i, C, output_size, output_size]`, channels-last, of the features' type
     "RoIAlign over all levels and images at once; torchvision's `MultiScaleRoIAlign` (`aligned=False`)."
-    batch, channels = features[0].shape[:2]
-    if len(features) != len(strides) or len(boxes) != batch:
+    if len(features) != len(strides) or len(boxes) != len(features[0]):
         raise ValueError(f"{len(features)} feature maps for {len(strides)} strides, {len(boxes)} lists of boxes for a "
-                         f"batch of {batch}: give one stride a map and one tensor of boxes an image")
+                         f"batch of {len(features[0])}: give one stride a map and one tensor of boxes an image")
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio must be at least 1, not {sampling_ratio}: adaptive sampling is not supported")
     rois = torch.cat(boxes).detach().float().nan_to_num(0.0, 1e9, -1e9)  # geometry in float32; no index from a NaN
-    image = torch.arange(batch).repeat_interleave(torch.tensor([len(b) for b in boxes]), output_size=len(rois))
-    image = image.to(rois.device, non_blocking=rois.is_cuda)  # one copy, for which Python does not wait
+    image = torch.cat([torch.full((len(b),), i, device=b.device) for i, b in enumerate(boxes)])  # (K)
     level = assign_levels(rois, strides)  # (K)
-    maps = map_geometry(tuple(x.shape[2:] for x in features), batch, rois.device)
+    maps = map_geometry(tuple(x.shape[2:] for x in features), len(boxes), rois.device)
     size, first = maps[level, image].split([2, 1], 1)  # (K, 2), (K, 1)
-    stride = strides[0] * 2 ** level[:, None]
-    index, weight = axis_samples(*(rois / stride).split(2, 1), size, output_size, sampling_ratio)  # (K, 2, S, 2r)
+    index, weight = axis_samples(rois / (strides[0] * 2 ** level[:, None]), size, output_size, sampling_ratio)
     (x_index, y_index), (x_weight, y_weight) = index.unbind(1), weight.unbind(1)  # (K, S, 2r)
-    rows = first[..., None] + y_index * size[:, :1, None]  # (K, S, 2r): a row of the map is `width` rows of the table
-    index = rows[:, :, None, :, None] + x_index[:, None, :, None, :]  # (K, S, S, 2r, 2r)
-    weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
+    index = (first[..., None] + y_index * size[:, :1, None])[:, :, None, :, None] + x_index[:, None, :, None, :]
+    weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]  # (K, S, S, 2r, 2r)
     table = feature_table(features) if table is None else table
     out = weighted_rows(table, index.flatten(3).flatten(0, 2), weight.flatten(3).flatten(0, 2).to(table.dtype))
-    out = out.view(len(rois), output_size, output_size, channels).permute(0, 3, 1, 2)  # (K·S·S, C) → (K, C, S, S)
-    return out.to(features[0].dtype)
+    return out.unflatten(0, (len(rois), output_size, output_size)).permute(0, 3, 1, 2).to(features[0].dtype)

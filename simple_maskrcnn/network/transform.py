@@ -15,8 +15,7 @@ from torch import Tensor, nn
 # %% ../../nbs/network/12_transform.ipynb #79cb9e86
 def resize_boxes(
     boxes: Tensor,  # `[N, 4]`, x1 y1 x2 y2
-    old: tuple[int, int],  # height and width of the picture in which they were measured
-    new: tuple[int, int],  # … and of the picture in which they are wanted
+    old: tuple[int, int], new: tuple[int, int],  # height and width of the picture of these boxes, and of the wanted one
 ) -> Tensor:  # `[N, 4]`
     "The boxes in a picture of another size; with `old` and `new` exchanged, the way back."
     x, y = boxes[:, 0::2] * (new[1] / old[1]), boxes[:, 1::2] * (new[0] / old[0])
@@ -43,15 +42,12 @@ class Transform(nn.Module):
         "Height and width of an image on the canvas."
         if self.training and not self.train_resize:
             return height, width
-        drawn = int(torch.randint(len(self.min_size), ())) if self.training else -1
-        side = self.min_size[drawn]
+        side = self.min_size[int(torch.randint(len(self.min_size), ())) if self.training else -1]
         scale = min(side / min(height, width), self.max_size / max(height, width))
         return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
 
     def forward(
-        self,
-        images: list[Tensor],  # of `[3, H, W]`, float in 0–1 or uint8
-        targets: list[dict] | None = None,
+        self, images: list[Tensor], targets: list[dict] | None = None,  # images: `[3, H, W]`, float in 0–1 or uint8
     ) -> tuple[Tensor, list[tuple[int, int]], list[dict] | None]:  # canvas `[B, 3, H', W']`, and sizes and targets on it
         sizes = [self.new_size(*image.shape[-2:]) for image in images]
         canvas = [math.ceil(max(sides) / 32) * 32 for sides in zip(*sizes)]  # 32: the stride of P5
@@ -61,19 +57,14 @@ class Transform(nn.Module):
         for i, (image, (h, w)) in enumerate(zip(images, sizes)):
             image = image / 255 if image.dtype == torch.uint8 else image.float()
             batch[i, :, :h, :w] = F.interpolate(image[None], (h, w), mode="bilinear")[0]
-        batch = batch.sub_(mean).div_(std)  # all at once; what is no image held the mean, and is zero
         if targets is not None:
-            targets = [_resize_target(t, image.shape[-2:], size, self.mask_mode)
-                       for t, image, size in zip(targets, images, sizes)]
-        return batch, sizes, targets
+            targets = [_resize_target(t, x.shape[-2:], s, self.mask_mode) for t, x, s in zip(targets, images, sizes)]
+        return batch.sub_(mean).div_(std), sizes, targets  # all at once; what is no image held the mean, and is zero
 
 
 def _resize_target(target: dict, old: tuple[int, int], new: tuple[int, int], mode: str) -> dict:
-    boxes, masks = target["boxes"].float(), target["masks"].to(torch.uint8)
-    if tuple(old) != tuple(new):
-        boxes = resize_boxes(boxes, old, new)
-        masks = F.interpolate(masks[:, None], new, mode=mode)[:, 0] if len(masks) else masks.new_zeros(0, *new)
-    return {**target, "boxes": boxes, "masks": masks}
+    masks = F.interpolate(target["masks"][:, None].to(torch.uint8), new, mode=mode)[:, 0]
+    return {**target, "boxes": resize_boxes(target["boxes"].float(), old, new), "masks": masks}
 
 # %% ../../nbs/network/12_transform.ipynb #dafeea3e
 def check_images(images: list[Tensor]) -> None:  # as given to the network
@@ -108,23 +99,19 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
         if not boxes.is_floating_point() or labels.dtype != torch.int64:
             raise TypeError(f"targets[{i}]: boxes must be float, labels int64, got {boxes.dtype} and {labels.dtype}")
     boxes, labels = (torch.cat([target[field] for target in targets]) for field in ("boxes", "labels"))
-    right = (boxes[:, 2:] > boxes[:, :2]).all(1) & boxes.isfinite().all(1) & (labels >= 1) & (labels < num_classes)
+    proper = (boxes[:, 2:] > boxes[:, :2]).all(1) & boxes.isfinite().all(1)
+    right = proper & (labels >= 1) & (labels < num_classes)
     if not right.all():  # the one question to the device; only now look where
-        _raise_first_fault(targets, num_classes)
-
-
-def _raise_first_fault(targets: list[dict], num_classes: int) -> None:
-    for i, target in enumerate(targets):
+        n = right.tolist().index(False)
+        i, j, target = [(i, j, target) for i, target in enumerate(targets) for j in range(len(target["labels"]))][n]
         known = f"; image_id {int(target['image_id'])}" if isinstance(target.get("image_id"), int | Tensor) else ""
-        for j, (box, label) in enumerate(zip(target["boxes"].tolist(), target["labels"].tolist())):
-            if not (all(map(math.isfinite, box)) and box[2] > box[0] and box[3] > box[1]):
-                raise ValueError(f"targets[{i}]['boxes'][{j}] = {box} is degenerate: boxes are x1 y1 x2 y2 "
-                                 f"with x2 > x1 and y2 > y1 (is it x y w h?){known}")
-            if not 1 <= label < num_classes:
-                raise ValueError(f"targets[{i}]['labels'][{j}] = {label}: labels are 1…{num_classes - 1}, "
-                                 f"and 0 is the background{known}")
+        if not proper[n]:
+            raise ValueError(f"targets[{i}]['boxes'][{j}] = {boxes[n].tolist()} is degenerate: boxes are x1 y1 x2 y2 "
+                             f"with x2 > x1 and y2 > y1 (is it x y w h?){known}")
+        raise ValueError(f"targets[{i}]['labels'][{j}] = {int(labels[n])}: labels are 1…{num_classes - 1}, "
+                         f"and 0 is the background{known}")
 
-# %% ../../nbs/network/12_transform.ipynb #bd299753
+
 def without_crowds(targets: list[dict]) -> list[dict]:
     "The targets without their crowd regions, which are no objects to learn from."
     crowds = [target["iscrowd"] for target in targets if target.get("iscrowd") is not None]
