@@ -164,10 +164,9 @@ def fingerprint(dataset: CocoDataset, index: int) -> str:
 def look_at_all(dataset: CocoDataset, indices: list[int], progress: bool) -> list[dict]:  # as of `look`
     "Look at these images, in threads; but not at one that has not changed since it was last looked at."
     cache = dataset.annotation_file.with_name(f".{dataset.annotation_file.stem}.check.json")
-    try:
+    seen = {}
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
         seen = {key: (old, found) for key, (old, found) in json.loads(cache.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
-        seen = {}
     keys, prints = [str(key) for key in dataset.image_ids[indices]], [fingerprint(dataset, i) for i in indices]
     todo = [row for row, key in enumerate(keys) if seen.get(key, [""])[0] != prints[row]]
     looks = thread_map(lambda row: look(dataset, indices[row]), todo, max_workers=os.cpu_count(), desc="checking images",
