@@ -127,7 +127,7 @@ def scene(size: tuple[int, int] = (240, 320)) -> tuple[Tensor, dict]:  # float32
 # %% ../../nbs/data/01_shapes.ipynb #070bc158
 def _random_things(rng, size, max_objects, empty, crowds, radius_parts, margin):
     "The objects of one picture, the farthest first."
-    place, side, things, radius = size[::-1], min(size), [], None  # width, height
+    place, side, things, spot, radius = size[::-1], min(size), [], None, None  # place: width, height
     if rng.random() < empty:
         return things
     if rng.random() < crowds:
@@ -137,9 +137,9 @@ def _random_things(rng, size, max_objects, empty, crowds, radius_parts, margin):
         things.append((label, crowd, 1))
     for _ in range(rng.integers(1, max_objects + 1)):
         near = radius and rng.random() < 0.4  # beside the one before, so that they overlap
-        x, y = np.clip(rng.normal((x, y), radius), 0, place) if near else rng.uniform(margin, 1 - margin, 2) * place
+        spot = np.clip(rng.normal(spot, radius), 0, place) if near else rng.uniform(margin, 1 - margin, 2) * place
         label, radius = int(rng.integers(1, 5)), np.exp(rng.uniform(*np.log(side / np.array(radius_parts))))
-        things.append((label, [outline(label, x, y, radius, rng.uniform(0, 6.3))], 0))
+        things.append((label, [outline(label, *spot, radius, rng.uniform(0, 6.3))], 0))
     return things
 
 # %% ../../nbs/data/01_shapes.ipynb #de8bba35
