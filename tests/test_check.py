@@ -1,4 +1,4 @@
-"""What `02c_check` cannot hold: several processes at once, Ctrl-C, and every real image."""
+"""What the notebook on the check cannot hold: several processes at once, Ctrl-C, and every real image."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What `01b_shapes` and `02_data` cannot hold: workers, killed runs, large and broken files, every real annotation."""
+"""What the notebooks on shapes and COCO cannot hold: workers, killed runs, large and broken files, every real annotation."""
 
 import gc
 import json
@@ -130,7 +130,7 @@ def test_opening_a_large_file_costs_little_more_than_reading_it(tmp_path):
 
 
 def test_a_killed_writer_leaves_no_annotation_file(tmp_path):
-    code = "import sys; from simple_maskrcnn.data import write_shapes; write_shapes(sys.argv[1], 100_000, 10)"
+    code = "import sys; from simple_maskrcnn import write_shapes; write_shapes(sys.argv[1], 100_000, 10)"
     write_shapes(tmp_path, 3, 3)  # an older, complete dataset in the same place
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
     deadline = time.time() + 120

@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['TINY', 'EMPTY', 'MISFIT', 'TWICE', 'SMALL', 'CORNERS', 'VERSION', 'RANGE', 'NOT_BINARY', 'upright_size',
-           'image_fault', 'object_faults', 'look', 'fingerprint', 'look_at_all', 'behind', 'annotation_rows',
-           'look_at_items', 'check_dataset', 'check_files', 'format_check']
+           'image_fault', 'object_faults', 'look', 'behind', 'annotation_rows', 'check_dataset', 'format_check',
+           'fingerprint', 'look_at_all', 'look_at_items', 'check_files']
 
 # %% ../../nbs/data/05_check.ipynb #f46c66b5
 import hashlib
 import json
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
-from tqdm.auto import tqdm
+from tqdm.contrib.concurrent import thread_map
 
-from .loader import seeded
-from ..network.boxes import box_iou
 from .coco import CocoDataset, problem_report, read_image
+from .loader import seeded
 from .shapes import mask_boxes
+from ..files import write_atomic
+from ..network.boxes import box_iou
 
 # %% ../../nbs/data/05_check.ipynb #b875a37f
 def upright_size(path: str | Path) -> tuple[int, int]:  # height, width, as viewers show it
@@ -75,11 +76,8 @@ def object_faults(
             for area, bad, corner in zip(areas, misfit.tolist(), corners.tolist())]
 
 # %% ../../nbs/data/05_check.ipynb #25a1d330
-def look(
-    dataset: CocoDataset,
-    index: int,
-) -> dict:  # findings: pairs of a kind and a place; areas: the pixels of each object, crowds too
-    "Look at one image and its objects."
+def look(dataset: CocoDataset, index: int) -> dict:  # findings: pairs (kind, place); areas: pixels of each object
+    "Look at one image and its objects, crowds too."
     size, own, rles = tuple(dataset.image_sizes[index].tolist()), dataset.own(index), dataset.rles(index)
     key, name, findings, seen = dataset.image_ids[index], str(dataset.file_names[index]), [], {}
     if fault := image_fault(dataset.image_dir / name, size):
@@ -97,44 +95,6 @@ def look(
             findings.append((TWICE, f"{where}: as id {first}"))
     return {"findings": findings, "areas": areas}
 
-# %% ../../nbs/data/05_check.ipynb #90cbeb23
-VERSION = 1  # of these rules: after a change of them, every image is looked at again
-
-
-def fingerprint(dataset: CocoDataset, index: int) -> str:
-    "A digest of all that `look` looks at. It opens no image: size and time of the file stand for its content."
-    own, (start, end), path = dataset.own(index), dataset._offsets[index : index + 2], dataset.file_names[index]
-    file = os.stat(dataset.image_dir / str(path))
-    values = [VERSION, str(path), file.st_size, file.st_mtime_ns, dataset.image_sizes[index].tolist()]
-    values += [array[own].tobytes() for array in (dataset.annotation_ids, dataset._labels, dataset._crowd, dataset._boxes)]
-    return hashlib.sha256(repr(values).encode() + dataset._segmentations[start:end]).hexdigest()
-
-# %% ../../nbs/data/05_check.ipynb #c4225ef9
-def look_at_all(dataset: CocoDataset, indices: list[int], progress: bool) -> list[dict]:  # as of `look`
-    "Look at these images, in threads; but not at one that has not changed since it was last looked at."
-    cache = dataset.annotation_file.with_name(f".{dataset.annotation_file.stem}.check.json")
-    try:
-        seen = {key: (old, found) for key, (old, found) in json.loads(cache.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
-        seen = {}
-    keys, prints = [str(key) for key in dataset.image_ids[indices]], [fingerprint(dataset, i) for i in indices]
-    todo = [row for row, key in enumerate(keys) if seen.get(key, [""])[0] != prints[row]]
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        looks = tqdm(pool.map(lambda row: look(dataset, indices[row]), todo), "checking images", len(todo), leave=False,
-                     disable=not (progress and todo))
-        seen |= {keys[row]: (prints[row], found) for row, found in zip(todo, looks)}
-    finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
-    if todo:
-        draft = cache.with_suffix(f".{os.getpid()}")
-        try:
-            draft.write_text(json.dumps(seen), encoding="utf-8")
-            os.replace(draft, cache)
-        except OSError:  # no space, or a folder that is read-only: the next start looks again
-            draft.unlink(missing_ok=True)
-    return [seen[key][1] for key in keys]
-
 # %% ../../nbs/data/05_check.ipynb #5758b328
 def behind(dataset: Dataset) -> tuple[Dataset, list[int]]:
     "The dataset of which this is a `Subset`, or a `Subset` of one, and the indices of the part."
@@ -147,35 +107,6 @@ def behind(dataset: Dataset) -> tuple[Dataset, list[int]]:
 def annotation_rows(dataset: CocoDataset, indices: list[int]) -> np.ndarray:  # int64 `[N]`
     "Where the annotations of these images, crowds too, stand in the dataset's arrays."
     return np.array([row for i in indices for row in range(*dataset.own(i).indices(len(dataset._labels)))], np.int64)
-
-
-RANGE = "image beyond 0–1 (give uint8, or divide by 255; the network takes off the mean itself)"
-NOT_BINARY = "mask with other values than 0 and 1"
-
-
-def look_at_items(dataset: Dataset, most: int = 64) -> dict:  # kind → places
-    "Look at some items of any dataset, evenly spread, as they come out of its transforms."
-    findings, step = {}, -(-len(dataset) // most)
-    for i in range(0, len(dataset), max(1, step)):
-        with seeded(i):
-            image, target = dataset[i]
-        boxes, masks = (target.get(key) for key in ("boxes", "masks"))
-        if not all(isinstance(x, Tensor) for x in (image, boxes, masks)):
-            continue  # the network will say so, here and below
-        low, high, size = float(image.min()), float(image.max()), tuple(image.shape[-2:])
-        if image.is_floating_point() and (low < -0.01 or high > 1.01):
-            findings.setdefault(RANGE, []).append(f"item {i}: {low:.3g} to {high:.3g}")
-        if boxes.shape != (len(masks), 4) or tuple(masks.shape[1:]) != size:
-            continue
-        if ((masks != 0) & (masks != 1)).any():
-            findings.setdefault(NOT_BINARY, []).append(f"item {i}: up to {masks.max().item():.3g}")
-        around = mask_boxes(masks != 0)
-        for j, kind in enumerate(object_faults(boxes.float(), around, masks.flatten(1).count_nonzero(1).tolist(), size)):
-            if kind in (EMPTY, MISFIT, CORNERS):
-                box, other = np.float64([boxes[j], around[j]]).round(1).tolist()
-                findings.setdefault(MISFIT if kind == CORNERS else kind, []).append(
-                    f"item {i}, object {j}: x1 y1 x2 y2 {box}, its mask's {other}")
-    return findings
 
 
 def check_dataset(
@@ -206,6 +137,75 @@ def check_dataset(
         report["sizes"] = dict(zip(("smallest", "median", "largest"), np.quantile(areas, [0, 0.5, 1]).tolist()))
     return report
 
+
+def format_check(report: dict) -> str:  # of `check_dataset`
+    "The report as a text: what there is, then notes and problems, a line for each kind with its first places."
+    lines = [", ".join(f"{n:,} {what}" for what, n in report["counts"].items())]
+    if report["sizes"]:
+        lines.append("pixels of an object: " + ", ".join(f"{what} {n:,.0f}" for what, n in report["sizes"].items()))
+        lines.append("objects by class: " + ", ".join(f"{name} {n:,}" for name, n in report["classes"].items() if n))
+    lines += [f"{key}:\n{problem_report(report[key])}" for key in ("notes", "problems") if report[key]]
+    all_good = report["classes"] and not report["problems"]  # without classes, not everything was looked at
+    return "\n".join([*lines, "no problems"] if all_good else lines)
+
+# %% ../../nbs/data/05_check.ipynb #90cbeb23
+VERSION = 1  # of these rules: after a change of them, every image is looked at again
+
+
+def fingerprint(dataset: CocoDataset, index: int) -> str:
+    "A digest of all that `look` looks at. It opens no image: size and time of the file stand for its content."
+    own, (start, end), path = dataset.own(index), dataset._offsets[index : index + 2], dataset.file_names[index]
+    file = os.stat(dataset.image_dir / str(path))
+    values = [VERSION, str(path), file.st_size, file.st_mtime_ns, dataset.image_sizes[index].tolist()]
+    values += [array[own].tobytes() for array in (dataset.annotation_ids, dataset._labels, dataset._crowd, dataset._boxes)]
+    return hashlib.sha256(repr(values).encode() + dataset._segmentations[start:end]).hexdigest()
+
+
+def look_at_all(dataset: CocoDataset, indices: list[int], progress: bool) -> list[dict]:  # as of `look`
+    "Look at these images, in threads; but not at one that has not changed since it was last looked at."
+    cache = dataset.annotation_file.with_name(f".{dataset.annotation_file.stem}.check.json")
+    seen = {}
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
+        seen = {key: (old, found) for key, (old, found) in json.loads(cache.read_bytes()).items()}
+    keys, prints = [str(key) for key in dataset.image_ids[indices]], [fingerprint(dataset, i) for i in indices]
+    todo = [row for row, key in enumerate(keys) if seen.get(key, [""])[0] != prints[row]]
+    looks = thread_map(lambda row: look(dataset, indices[row]), todo, max_workers=os.cpu_count(), desc="checking images",
+                       leave=False, disable=not (progress and todo))
+    seen |= {keys[row]: (prints[row], found) for row, found in zip(todo, looks)}
+    if todo:
+        with suppress(OSError):  # no space, or a folder that is read-only: the next start looks again
+            write_atomic(cache, lambda draft: draft.write(json.dumps(seen).encode()))
+    return [seen[key][1] for key in keys]
+
+# %% ../../nbs/data/05_check.ipynb #8f7f7422
+RANGE = "image beyond 0–1 (give uint8, or divide by 255; the network takes off the mean itself)"
+NOT_BINARY = "mask with other values than 0 and 1"
+
+
+def look_at_items(dataset: Dataset, most: int = 64) -> dict:  # kind → places
+    "Look at some items of any dataset, evenly spread, as they come out of its transforms."
+    findings, step = {}, -(-len(dataset) // most)
+    for i in range(0, len(dataset), max(1, step)):
+        with seeded(i):
+            image, target = dataset[i]
+        boxes, masks = (target.get(key) for key in ("boxes", "masks"))
+        if not all(isinstance(x, Tensor) for x in (image, boxes, masks)):
+            continue  # the network will say so, here and below
+        low, high, size = float(image.min()), float(image.max()), tuple(image.shape[-2:])
+        if image.is_floating_point() and (low < -0.01 or high > 1.01):
+            findings.setdefault(RANGE, []).append(f"item {i}: {low:.3g} to {high:.3g}")
+        if boxes.shape != (len(masks), 4) or tuple(masks.shape[1:]) != size:
+            continue
+        if ((masks != 0) & (masks != 1)).any():
+            findings.setdefault(NOT_BINARY, []).append(f"item {i}: up to {masks.max().item():.3g}")
+        around = mask_boxes(masks != 0)
+        for j, kind in enumerate(object_faults(boxes.float(), around, masks.flatten(1).count_nonzero(1).tolist(), size)):
+            if kind in (EMPTY, MISFIT, CORNERS):
+                box, other = np.float64([boxes[j], around[j]]).round(1).tolist()
+                findings.setdefault(MISFIT if kind == CORNERS else kind, []).append(
+                    f"item {i}, object {j}: x1 y1 x2 y2 {box}, its mask's {other}")
+    return findings
+
 # %% ../../nbs/data/05_check.ipynb #c20980cb
 def check_files(
     image_dir: str | Path,
@@ -219,14 +219,3 @@ def check_files(
         dataset = CocoDataset(image_dir, annotation_file, skip_bad=True, boxes_from_masks=boxes_from_masks)
     dataset.skip_bad = False
     return check_dataset(dataset, progress)
-
-
-def format_check(report: dict) -> str:  # of `check_dataset`
-    "The report as a text: what there is, then notes and problems, a line for each kind with its first places."
-    lines = [", ".join(f"{n:,} {what}" for what, n in report["counts"].items())]
-    if report["sizes"]:
-        lines.append("pixels of an object: " + ", ".join(f"{what} {n:,.0f}" for what, n in report["sizes"].items()))
-        lines.append("objects by class: " + ", ".join(f"{name} {n:,}" for name, n in report["classes"].items() if n))
-    lines += [f"{key}:\n{problem_report(report[key])}" for key in ("notes", "problems") if report[key]]
-    all_good = report["classes"] and not report["problems"]  # without classes, not everything was looked at
-    return "\n".join([*lines, "no problems"] if all_good else lines)

@@ -8,16 +8,15 @@ __all__ = ['VOC_CLASSES', 'voc_objects', 'write_coco', 'voc_to_coco', 'file_obje
 # %% ../../nbs/data/06_formats.ipynb #ebfad629
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 from tqdm.auto import tqdm
 
-from .coco import read_image
+from .coco import mask_record, read_image
+from ..files import write_atomic
 
 # %% ../../nbs/data/06_formats.ipynb #359e3ecb
 VOC_CLASSES = ("aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
@@ -77,20 +76,11 @@ def write_coco(
         for mask, category in objects(paths):
             if mask.shape != (height, width):
                 raise ValueError(f"{paths[0]} has {mask.shape} pixels, {name} {(height, width)} (height, width)")
-            rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": category, "iscrowd": 0,
-                                "bbox": coco_mask.toBbox(rle).tolist(), "area": int(mask.sum()),
-                                "segmentation": {"size": [height, width], "counts": rle["counts"].decode()}})
+                                **mask_record(mask)})
     categories = [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)]
     content = {"info": {"made_from": digest}, "images": images, "annotations": annotations, "categories": categories}
-    annotation_file.parent.mkdir(parents=True, exist_ok=True)
-    draft = annotation_file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        draft.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(draft, annotation_file)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_atomic(annotation_file, lambda draft: draft.write(json.dumps(content).encode()))
 
 # %% ../../nbs/data/06_formats.ipynb #b81c323f
 def voc_to_coco(
