@@ -168,14 +168,6 @@ def _check(model, dataset, max_detections, losses):
                       f"with box_detections_per_img={max_detections}", stacklevel=3)
 
 
-def _in_order(records: list[dict]) -> list[dict]:
-    "In the order of the dataset, with image ids that are unique numbers."
-    records = sorted(records, key=lambda record: record["place"])
-    if len({r["image_id"] for r in records if isinstance(r["image_id"], int)}) < len(records):
-        records = [{**record, "image_id": record["place"]} for record in records]
-    return records
-
-
 def evaluate(
     model: nn.Module,  # `MaskRCNN`, or one of torchvision's; stays on its device and in its mode
     dataset: Dataset,  # gives (image, target); a list of such pairs will do
@@ -207,7 +199,9 @@ def evaluate(
     if not rank and len(records) < len(dataset):
         warnings.warn(f"{len(dataset) - len(records)} of {len(dataset)} images are left out: they cannot be read, or their "
                       "image_id is not the one that the dataset lists", stacklevel=2)
-    records = _in_order(records)
+    records = sorted(records, key=lambda record: record["place"])
+    if len({r["image_id"] for r in records if isinstance(r["image_id"], int)}) < len(records):  # no numbers, or not unique
+        records = [{**record, "image_id": record["place"]} for record in records]
     used = {t["category_id"] for r in records for side in ("objects", "detections") for t in r[side]}
     categories = maps[0] or {label: str(label) for label in sorted(used)}
     results, curves = coco_results(records, categories, max_detections, backend)
