@@ -9,13 +9,11 @@ __all__ = ['write_atomic', 'sync_folder', 'MetricsFile', 'read_metrics']
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 # %% ../nbs/files.ipynb #aa5f662d
-def write_atomic(
-    path: str | Path,
-    write: Callable,  # called with the open binary file
-) -> None:
+def write_atomic(path: str | Path, write: Callable) -> None:  # write: is called with the open binary file
     "Write a file so that whoever looks finds the old one or the new one, whole, even if the power fails."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +30,7 @@ def write_atomic(
     sync_folder(path.parent)
 
 
-def sync_folder(folder):
+def sync_folder(folder: str | Path) -> None:
     "The names in a folder are on the disk, too; Windows has no such call and needs none."
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
@@ -46,8 +44,7 @@ class MetricsFile:
     "A text file with one JSON record a line, which a killed run may leave half written and a resumed one continues."
 
     def __init__(
-        self,
-        path: str | Path,
+        self, path: str | Path,
         keep: Callable[[dict], bool],  # which of the records that are there already stay
         write: bool = True,  # False: only in memory, as in all processes but the first
     ):
@@ -65,10 +62,8 @@ class MetricsFile:
 
 def read_metrics(path: str | Path) -> list[dict]:
     "The records of a metrics file; a line that was cut off is left out."
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []:
-        try:
+    records, path = [], Path(path)
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with suppress(ValueError):
             records.append(json.loads(line))
-        except ValueError:
-            continue
     return records

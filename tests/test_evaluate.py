@@ -1,4 +1,4 @@
-"""What `14_evaluate` cannot hold: several processes, workers, peak memory, torchvision's network, real annotations."""
+"""What the evaluation notebooks cannot hold: several processes, workers, peak memory, torchvision's network, real annotations."""
 
 import builtins
 import contextlib
@@ -25,13 +25,8 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 from simple_maskrcnn.data.shapes import mask_boxes
-from simple_maskrcnn.evaluation.evaluate import (
-    KINDS,
-    evaluate,
-    find_mistakes,
-    format_mistakes,
-    image_mistakes,
-)
+from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.evaluation.mistakes import KINDS, format_mistakes, image_mistakes
 from simple_maskrcnn.network.model import maskrcnn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -229,6 +224,10 @@ def test_the_kinds_are_those_of_tide():
                       "right": 600 - 98 - 66 - 51 - 26 - 87}
 
 
+def find_mistakes(model, data, **options):
+    return evaluate(model, data, mistakes=True, progress=False, **options)["mistakes"]
+
+
 def check_mistakes_against_files(data, folder):
     "COCO's program on the annotation file and the results above the threshold: who is right, left out, and not found."
     cheat = Cheat(data, len(data.class_names) - 1, shift=0.2, crowds=True)
@@ -244,7 +243,7 @@ def check_mistakes_against_files(data, folder):
     left_out = sum(int(e["dtIgnore"][0].sum()) for e in images)
     right = sum(int(((e["dtMatches"][0] > 0) & ~e["dtIgnore"][0]).sum()) for e in images)
     not_found = sum(int(((e["gtMatches"][0] == 0) & (np.array(e["gtIgnore"]) == 0)).sum()) for e in images)
-    assert find_mistakes(cheat, data, progress=False) == mistakes
+    assert find_mistakes(cheat, data) == mistakes
     counts, confusion = mistakes["counts"], np.array(mistakes["confusion"])
     assert counts["right"] == right > 10
     assert sum(counts.values()) - counts["missed"] == len(results) - left_out
@@ -269,10 +268,10 @@ def test_right_ones_are_cocos_on_real_annotations(tmp_path):
 
 def test_mistakes_do_not_depend_on_the_order_and_the_batches(shapes):
     cheat = Cheat(shapes, 4)
-    expected = find_mistakes(cheat, shapes, progress=False)
-    assert find_mistakes(cheat, shapes, batch_size=7, num_workers=1, progress=False) == expected
+    expected = find_mistakes(cheat, shapes)
+    assert find_mistakes(cheat, shapes, batch_size=7, num_workers=1) == expected
     order = np.random.default_rng(0).permutation(30).tolist()
-    other = find_mistakes(cheat, Subset(shapes, order), progress=False)
+    other = find_mistakes(cheat, Subset(shapes, order))
     assert {k: other[k] for k in ("counts", "confusion")} == {k: expected[k] for k in ("counts", "confusion")}
     assert other["per_image"] == [expected["per_image"][i] for i in order]
     worst = [expected["per_image"][i] for i in expected["worst"]]
@@ -288,7 +287,7 @@ def test_mistakes_go_by_name_whatever_the_ids(shapes, tmp_path):
     other, cheat = CocoDataset(shapes.image_dir, tmp_path / "other.json"), Cheat(shapes, 4)
     cheat.class_names = shapes.class_names
     assert other.class_names != shapes.class_names
-    one, two = (find_mistakes(cheat, data, progress=False) for data in (shapes, other))
+    one, two = (find_mistakes(cheat, data) for data in (shapes, other))
     assert {k: one[k] for k in ("counts", "per_image", "worst")} == {k: two[k] for k in ("counts", "per_image", "worst")}
     cells = [{(t, c): n for t, row in zip(m["class_names"], m["confusion"]) for c, n in zip(m["class_names"], row)}
              for m in (one, two)]
@@ -301,7 +300,7 @@ def test_labels_off_by_one_are_all_taken_for_another_class(shapes):
         keep = target["iscrowd"] == 0
         answer |= {"masks": target["masks"][keep][:, None].float(), "boxes": target["boxes"][keep],
                    "labels": target["labels"][keep] % 4 + 1, "scores": torch.ones(int(keep.sum()))}
-    mistakes = find_mistakes(cheat, shapes, progress=False)
+    mistakes = find_mistakes(cheat, shapes)
     objects = [int((shapes.target(i)["iscrowd"] == 0).sum()) for i in range(30)]
     assert mistakes["counts"] == dict.fromkeys(KINDS, 0) | {"wrong class": sum(objects)}
     assert mistakes["per_image"] == objects
@@ -315,7 +314,7 @@ def test_labels_off_by_one_are_all_taken_for_another_class(shapes):
 
 def test_mistakes_of_a_network_and_of_images_that_cannot_be_read(shapes, tmp_path):
     model = network().train()
-    counts = find_mistakes(model, Subset(shapes, range(6)), 0.2, batch_size=3, progress=False)["counts"]
+    counts = find_mistakes(model, Subset(shapes, range(6)), score_threshold=0.2, batch_size=3)["counts"]
     assert model.training
     with torch.no_grad():
         answers = model.eval().predict([shapes[i][0] for i in range(6)], paste=False)
@@ -327,11 +326,11 @@ def test_mistakes_of_a_network_and_of_images_that_cannot_be_read(shapes, tmp_pat
         (tmp_path / "val" / name).write_bytes(data[:100] if k == 3 else data)
     broken, cheat = CocoDataset(tmp_path / "val", shapes.annotation_file, skip_bad=True), Cheat(shapes, 4)
     with pytest.warns(UserWarning, match="1 of 30 images are left out"):
-        found = find_mistakes(cheat, broken, progress=False)
-    expected = find_mistakes(cheat, shapes, progress=False)["per_image"]
+        found = find_mistakes(cheat, broken)
+    expected = find_mistakes(cheat, shapes)["per_image"]
     assert found["per_image"] == [0 if i == 3 else n for i, n in enumerate(expected)]
     with pytest.raises(ValueError, match="no images"):
-        find_mistakes(cheat, [], progress=False)
+        find_mistakes(cheat, [])
 
 
 WORLD = """

@@ -4,22 +4,19 @@
 
 # %% auto #0
 __all__ = ['FALSE', 'ON_CROWD', 'match_detections', 'coco_objects', 'coco_detections', 'coco_classes', 'coco_eval',
-           'coco_figures', 'voc_ap', 'object_jaccard', 'simple_figures', 'coco_results', 'format_results',
-           'draw_precision_recall']
+           'coco_figures', 'voc_ap', 'simple_figures', 'coco_results', 'format_results', 'draw_precision_recall']
 
 # %% ../../nbs/evaluation/01_ap.ipynb #216a20cb
-import io
 from collections import defaultdict
 from contextlib import redirect_stdout
 
 import numpy as np
-import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from ..network.mask_head import encode_masks
 from ..draw import instance_color
@@ -51,8 +48,7 @@ def _encode(mask: Tensor) -> dict:  # bool `[H, W]` → RLE
 
 
 def _xywh(boxes: Tensor) -> list[list[float]]:  # `[N, 4]`, x1 y1 x2 y2
-    boxes = boxes.detach().cpu().double().reshape(-1, 4)
-    return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
+    return box_convert(boxes.detach().cpu().double().reshape(-1, 4), "xyxy", "xywh").tolist()
 
 
 def coco_objects(
@@ -66,7 +62,7 @@ def coco_objects(
     if tuple(masks.shape) != (len(boxes), *size):
         raise ValueError(f"its target has {len(boxes)} boxes and masks {list(masks.shape)}, and the image is {list(size)}")
     rles = [_encode(mask != 0) for mask in masks]
-    crowd = target.get("iscrowd", torch.zeros(len(boxes))).tolist()
+    crowd = target["iscrowd"].tolist() if "iscrowd" in target else [0] * len(boxes)
     areas = target["area"].tolist() if "area" in target else [float(coco_mask.area(rle)) for rle in rles]
     return [{"category_id": label, "bbox": box, "area": area, "iscrowd": int(c), "segmentation": rle}
             for label, box, area, c, rle in zip(target["labels"].tolist(), boxes, areas, crowd, rles)]
@@ -86,9 +82,7 @@ def coco_detections(
             for label, box, score, rle in zip(result["labels"].tolist(), _xywh(boxes), scores.tolist(), rles)]
 
 # %% ../../nbs/evaluation/01_ap.ipynb #656db640
-def coco_classes(
-    backend: str,  # "pycocotools" or "faster_coco_eval"
-) -> tuple[type, type]:
+def coco_classes(backend: str) -> tuple[type, type]:  # backend: "pycocotools" or "faster_coco_eval"
     "A backend's classes COCO and COCOeval."
     if backend == "pycocotools":
         return COCO, COCOeval
@@ -111,14 +105,14 @@ def coco_eval(
 ):  # a `COCOeval`, accumulated
     "COCO's evaluation of boxes or of masks. A detection's area is its box's or its mask's, by `kind`."
     make_coco, make_eval = coco_classes(backend)
-    area_of = {"bbox": lambda d: d["bbox"][2] * d["bbox"][3],
-               "segm": lambda d: float(coco_mask.area(d["segmentation"]))}[kind]
     objects = [{**o, "image_id": r["image_id"]} for r in records for o in r["objects"]]
-    found = [{**d, "image_id": r["image_id"], "area": area_of(d), "iscrowd": 0} for r in records for d in r["detections"]]
+    found = [{**d, "image_id": r["image_id"], "iscrowd": 0} for r in records for d in r["detections"]]
+    for d in found:
+        d["area"] = d["bbox"][2] * d["bbox"][3] if kind == "bbox" else float(coco_mask.area(d["segmentation"]))
     shared = {"images": [{"id": r["image_id"], "height": r["size"][0], "width": r["size"][1]} for r in records],
               "categories": [{"id": category, "name": name} for category, name in categories.items()]}
     sides = make_coco(), make_coco()
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(None):
         for coco, annotations in zip(sides, (objects, found)):
             coco.dataset = shared | {"annotations": [{**a, "id": n} for n, a in enumerate(annotations, 1)]}  # 0: no match
             coco.createIndex()
@@ -145,56 +139,41 @@ def coco_figures(evaluator) -> dict[str, float]:  # evaluator: from `coco_eval`
     figures |= {f"AR{size}": recall[..., area, -1] for area, size in enumerate("sml", 1)}
     return {name: _mean(values) for name, values in figures.items()}
 
-# %% ../../nbs/evaluation/01_ap.ipynb #f297737c
-def voc_ap(
-    correct: np.ndarray,  # bool `[D]`: the detections of one class in all images, the best score first
-    objects: int,  # how many objects of the class there are
-) -> float:  # −1 where there are none
+# %% ../../nbs/evaluation/01_ap.ipynb #4d9d2ecc
+def voc_ap(correct: np.ndarray, objects: int) -> float:  # bool `[D]`, best score first; how many there are; −1: none
     "The whole area under the precision–recall curve, its dents filled up: PASCAL VOC's AP since 2010."
     correct = np.asarray(correct, bool)
     precision = correct.cumsum() / np.arange(1, len(correct) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]  # the best precision at this recall or a higher one
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(envelope[correct].sum() / objects) if objects else -1.0
 
-# %% ../../nbs/evaluation/01_ap.ipynb #faa76e87
-def object_jaccard(
-    right: np.ndarray, false: np.ndarray, missed: np.ndarray,  # counts, one an image: TP, FP, FN
-) -> float:
-    "TP / (TP + FP + FN), the mean over images; an image without objects in which nothing was found counts 1."
-    right, total = np.asarray(right), np.add(right, false) + missed
-    return float(np.where(total > 0, right / np.maximum(total, 1), 1.0).mean())
 
-# %% ../../nbs/evaluation/01_ap.ipynb #4d9d2ecc
 def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # returned by `coco_eval`, and given to it
     """At IoU 0.5, with COCO's matching: `voc50`, VOC's AP, the mean over classes; `jaccard50`, TP / (TP + FP + FN) of the
-    scores above 0.5 by class and image, the mean over images (the measure of the nuclei literature)."""
-    classes, counts = defaultdict(list), np.zeros((3, len(records)), int)  # right, false, missed
+    scores above 0.5, the mean over images (the measure of the nuclei literature; 1 where nothing is and nothing was found)."""
+    classes, right, union = defaultdict(list), np.zeros(len(records)), np.zeros(len(records))
     for i, record in enumerate(records):
-        crowds, found = defaultdict(list), defaultdict(list)
-        for thing in record["objects"]:
-            crowds[thing["category_id"]].append(bool(thing["iscrowd"]))
-        for thing in record["detections"]:
-            found[thing["category_id"]].append(thing["score"])
-        for category in crowds.keys() | found.keys():
-            crowd, scores = np.array(crowds[category], bool), -np.sort(-np.array(found[category]))
-            scores = scores[:evaluator.params.maxDets[-1]]
+        objects, found = record["objects"], record["detections"]
+        for category in {thing["category_id"] for thing in objects + found}:
+            crowd = np.array([o["iscrowd"] for o in objects if o["category_id"] == category], bool)
+            scores = -np.sort([-d["score"] for d in found if d["category_id"] == category])[:evaluator.params.maxDets[-1]]
             overlap = np.reshape(evaluator.ious[record["image_id"], category], (len(scores), len(crowd)))
-            matched, objects = match_detections(overlap, crowd), (~crowd).sum()
-            classes[category].append((scores, matched, objects))
+            matched, wanted = match_detections(overlap, crowd), (~crowd).sum()
+            classes[category].append((scores, matched, wanted))
             sure = matched[scores > 0.5]
-            counts[:, i] += (sure >= 0).sum(), (sure == FALSE).sum(), objects - (sure >= 0).sum()
+            right[i] += (sure >= 0).sum()
+            union[i] += (sure == FALSE).sum() + wanted  # TP + FP + FN
     areas = []
-    for scores, matched, objects in (zip(*parts) for parts in classes.values()):
+    for scores, matched, wanted in (zip(*parts) for parts in classes.values()):
         ranked = np.concatenate(matched)[np.argsort(-np.concatenate(scores), kind="stable")]
-        areas.append(voc_ap(ranked[ranked != ON_CROWD] >= 0, sum(objects)))
-    return {"voc50": _mean(np.array(areas)), "jaccard50": object_jaccard(*counts)}
+        areas.append(voc_ap(ranked[ranked != ON_CROWD] >= 0, sum(wanted)))
+    return {"voc50": _mean(np.array(areas)), "jaccard50": float(np.where(union > 0, right / np.maximum(union, 1), 1).mean())}
 
 # %% ../../nbs/evaluation/01_ap.ipynb #5bc40a93
 def coco_results(
     records: list[dict],  # one an image: `image_id`, `size`, `objects`, `detections`
     categories: dict[int, str],  # category id → name
-    max_detections: int = 100,
-    backend: str = "pycocotools",
+    max_detections: int = 100, backend: str = "pycocotools",  # as in `coco_eval`
 ) -> tuple[dict, dict]:  # all figures; and for "bbox" and "segm" the precisions `[T, R, K]` that curves are drawn from
     "COCO's figures of boxes and masks, AP and AP50 of each class, and the `simple_figures`."
     results, curves = {"bbox": {}, "segm": {}, "per_class": {}, "voc50": {}, "jaccard50": {}}, {}
@@ -228,14 +207,13 @@ def format_results(results: dict) -> str:
         lines += ["", ", ".join(f"{name} {value:.4f}" for name, value in results["loss"].items())]
     return "\n".join(lines)
 
-# %% ../../nbs/evaluation/01_ap.ipynb #7be9f80e
+
 def draw_precision_recall(
     curves: dict[str, np.ndarray],  # "bbox" and "segm": precisions `[T, R, K]`, −1 for classes without objects
     names: list[str],  # of the K classes
 ) -> Figure:
     "Precision against recall at IoU 0.5 for each class and for the mean, and the mean over all ten thresholds."
     figure = Figure(figsize=(10, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     recall = np.linspace(0, 1, 101)
     for ax, (kind, precision) in zip(figure.subplots(1, 2, sharey=True), curves.items()):
         there = np.flatnonzero((precision > -1).any(axis=(0, 1)))
