@@ -27,9 +27,7 @@ app = typer.Typer(name="simple-maskrcnn", no_args_is_help=True, add_completion=F
                        "choice of the device (cuda, mps or cpu).")
 
 
-@app.callback()
-def _always():  # with it, typer makes subcommands even of a single command
-    pass
+app.callback()(lambda: None)  # with it, typer makes subcommands even of a single command
 
 
 def command(function: Callable) -> Callable:
@@ -71,7 +69,7 @@ def shapes(
     seed: Annotated[int, option("another seed, other images")] = 0,
 ):
     "Write a synthetic dataset: circles, squares, triangles and stars, with exact masks."
-    from simple_maskrcnn.data.coco import write_shapes
+    from simple_maskrcnn import write_shapes
 
     write_shapes(folder, train, val, size, seed)
     typer.echo(f"{train} images in {folder / 'train'}, {val} in {folder / 'val'}; to go on: "
@@ -122,7 +120,7 @@ def locate(
 
 def open_dataset(place: tuple[Path, Path], **options):  # as of `locate`; options of `CocoDataset` → CocoDataset
     "Open a dataset and see that it has images."
-    from simple_maskrcnn.data.coco import CocoDataset
+    from simple_maskrcnn import CocoDataset
 
     dataset = CocoDataset(*place, **options)
     if not len(dataset):
@@ -188,13 +186,11 @@ def train(
     levels: Annotated[str, network("stages of the pyramid; 5 alone is the simplified, fast network")] = "2,3,4,5",
     weights: Annotated[str | None, network("coco or coco_v2 (downloaded), a file, or the folder of a run")] = None,
     backbone_weights: Annotated[str | None, network("imagenet (downloaded), or a file")] = None,
-    trainable_layers: Annotated[int | None, network("stages of the backbone that learn, from the last one on; if not "
-                                                    "given, 3 with pretrained weights, else 5: all")] = None,
+    trainable_layers: Annotated[int | None, network("stages of the backbone that learn, of 5; if not given, 3 if pretrained")] = None,
     min_size: Annotated[int, network("shorter side of an image in the network, in pixels")] = 800,
     max_size: Annotated[int, network("its longer side is at most this")] = 1333,
-    anchor_sizes: Annotated[str | None, network("side lengths, one for each level and one for the pooled level above, "
-                                                "such as 16,32,64,128,256; several: '[8,12],[16,24],…'; for a single "
-                                                "level one list: '[128,256,512]'")] = None,
+    anchor_sizes: Annotated[str | None, network("side lengths, for each level and for the pooled level above: 16,32,64,128,256, or "
+                                                "'[8,12],[16,24],…'; for a single level one list: '[128,256,512]'")] = None,
     fpn_channels: Annotated[int, network("width of the pyramid")] = 256,
     box_channels: Annotated[int, network("width of the box head")] = 1024,
     mask_channels: Annotated[int, network("width of the mask head")] = 256,
@@ -204,8 +200,7 @@ def train(
     rotate90: Annotated[bool, augmentation("quarter turns")] = False,
     scales: Annotated[str | None, augmentation("shorter sides to draw from, such as 640,720,800")] = None,
     crop: Annotated[int | None, augmentation("side of a window at a random place")] = None,
-    large_scale_jitter: Annotated[str | None, augmentation("least scale, greatest scale, side of the window, such as "
-                                                           "0.1,2,1024", "--jitter")] = None,
+    large_scale_jitter: Annotated[str | None, augmentation("least and greatest scale, side: 0.1,2,1024", "--jitter")] = None,
     color: Annotated[float, augmentation("change of brightness, contrast, saturation and hue, 0 to 1")] = 0.0,
     grey: Annotated[bool, augmentation("of --color brightness and contrast only")] = False,
     output_dir: Annotated[Path, training("gets checkpoints, metrics, best/ and last/")] = Path("runs/train"),
@@ -231,8 +226,7 @@ def train(
     max_detections: Annotated[int, training("detections of one class in an image that count for AP")] = 100,
     backend: Annotated[str, training("of the evaluation: pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
-    resume: Annotated[bool, training("go on from the checkpoint in the output folder, if there is one; "
-                                       "--no-resume removes it, and best/ and last/")] = True,
+    resume: Annotated[bool, training("go on from the checkpoint, if there is one; --no-resume removes it, best/ and last/")] = True,
 ):
     """Train a network on a dataset in COCO format, from scratch, from ImageNet's weights or from COCO's.
 
@@ -242,9 +236,7 @@ def train(
     import torch
     from torch.utils.data import Subset
 
-    from simple_maskrcnn.data.augment import train_transforms
-    from simple_maskrcnn.network.model import MaskRCNN, maskrcnn
-    from simple_maskrcnn.training.train import fit
+    from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
 
     lists = ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")
     given |= {name: numbers(given[name]) for name in lists}
@@ -286,17 +278,17 @@ def evaluate(
     max_detections: Annotated[int, option("detections of one class in an image that count")] = 100,
     backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
-    output_dir: Annotated[Path | None, option("gets metrics.json, curves, and results for COCO's server; with --mistakes "
-                                              "mistakes.json and worst.png, too")] = None,
+    output_dir: Annotated[Path | None, option("gets metrics.json, curves, results for COCO's server, mistakes.json, worst.png")] = None,
 ):
     "Measure box and mask AP on annotated images, by COCO's rules."
     given = locals()
     from torch.utils.data import Subset
 
+    from simple_maskrcnn import evaluate, load_model
     from simple_maskrcnn.evaluation.ap import format_results
+    from simple_maskrcnn.evaluation.evaluate import format_mistakes
     from simple_maskrcnn.files import write_atomic
-    from simple_maskrcnn.evaluation.evaluate import evaluate, format_mistakes
-    from simple_maskrcnn.inference.predict import draw_sheet, load_model
+    from simple_maskrcnn.inference.predict import draw_sheet
 
     place = locate(split, dataset, data_dir, images, annotations)
     given |= {"model": load_model(model), "dataset": open_dataset(place, skip_bad=skip_bad, boxes_from_masks=boxes_from_masks)}
@@ -322,7 +314,7 @@ def predict(
 ):
     "Find objects in images; exit code 1 if some could not be read (the others are done all the same)."
     given = locals()
-    from simple_maskrcnn.inference.predict import load_model, predict_files
+    from simple_maskrcnn import load_model, predict_files
 
     done = predict_files(**given | {"model": load_model(model)})
     typer.echo(f"{done['images']} images, {done['objects']} objects: {done['file']}")

@@ -33,6 +33,7 @@ TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_chann
 CHILD = f"""
 import json, os, signal, sys, torch
 import simple_maskrcnn.training.checkpoint as checkpoint
+import simple_maskrcnn.training.run as run
 import simple_maskrcnn.training.train as training
 from simple_maskrcnn.data.augment import eval_transforms, train_transforms
 from simple_maskrcnn.data.shapes import ShapesDataset
@@ -62,7 +63,7 @@ def counted(function, name, number):
 
 for name in ("step", "interrupt", "terminate"):
     training.train_step = counted(training.train_step, name, when)
-training.evaluate = counted(training.evaluate, "evaluate", when)
+run.evaluate = counted(run.evaluate, "evaluate", when)
 checkpoint.os.replace = counted(os.replace, "replace", when)
 
 torch.manual_seed(0)
@@ -227,7 +228,8 @@ from simple_maskrcnn.data.augment import eval_transforms
 from simple_maskrcnn.data.shapes import ShapesDataset
 from simple_maskrcnn.evaluation.evaluate import evaluate
 from simple_maskrcnn.network.model import maskrcnn
-from simple_maskrcnn.training.train import fit, make_accelerator, start_processes
+from simple_maskrcnn.training.run import start_processes
+from simple_maskrcnn.training.train import fit, make_accelerator
 
 start_processes()
 torch.manual_seed(0)
