@@ -171,7 +171,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, whole, killed
 
 def test_two_processes_learn_what_one_does(tmp_path):
     """Two processes with two images each, and one process that adds up the gradients of two batches of two images."""
-    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2}
+    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2, "precision": "no"}
     alone, both = tmp_path / "alone", tmp_path / "both"
     done = start(alone, options | {"accumulate": 2})
     assert done.returncode == 0, done.stderr
