@@ -18,7 +18,7 @@ DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances
 - Not here, since it brought nothing: to stretch the contrast of each picture by its own percentiles, 1 and 99.8 (on a GPU,
   mask AP 0.666 instead of 0.672, and 0.812 instead of 0.828 of the other measure; one run each).
 - A nucleus may be 9 pixels wide: `exact_masks`, since pasting at whole pixels makes it a fifth too large, and targets half a
-  pixel beside it can't be made good by any training (11_mask_head).
+  pixel beside it can't be made good by any training (nbs/network/11_mask_head.ipynb).
 """
 
 import argparse
@@ -29,13 +29,11 @@ from pathlib import Path
 import torch
 from torch.utils.data import Subset
 
-from simple_maskrcnn.data.augment import eval_transforms, train_transforms
-from simple_maskrcnn.data.coco import CocoDataset
+from simple_maskrcnn import CocoDataset, eval_transforms, evaluate, fit, maskrcnn, train_transforms
 from simple_maskrcnn.evaluation.ap import format_results
-from simple_maskrcnn.evaluation.evaluate import evaluate
 from simple_maskrcnn.inference.predict import draw_sheet
-from simple_maskrcnn.network.model import maskrcnn
-from simple_maskrcnn.training.train import fit, make_accelerator, start_processes
+from simple_maskrcnn.training.run import start_processes
+from simple_maskrcnn.training.train import make_accelerator
 
 NETWORK = {
     "backbone": "resnet18",

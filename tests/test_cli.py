@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
+import simple_maskrcnn
 from simple_maskrcnn import bench, cli
 from simple_maskrcnn.data import augment, coco, shapes
 from simple_maskrcnn.evaluation import ap, evaluate
@@ -132,7 +133,7 @@ def test_check_finds_faults(work, tmp_path):
 
 def test_bad_records_and_empty_images_are_left_out_when_asked(monkeypatch, work, tmp_path):
     seen = []
-    monkeypatch.setattr(training, "fit", wraps(training.fit)(lambda network, learn, *_, **__: seen.append(len(learn))))
+    monkeypatch.setattr(simple_maskrcnn, "fit", wraps(training.fit)(lambda network, learn, *_, **__: seen.append(len(learn))))
     shutil.copytree(work / "world", tmp_path / "world")
     file = tmp_path / "world/annotations/instances_train.json"
     content = json.loads(file.read_text())
@@ -299,8 +300,8 @@ def test_what_is_given_arrives(monkeypatch, work):
     def record(function):  # in place of a function, with its signature
         return wraps(function)(lambda *given, **options: seen.update({function.__name__: (given, options)}))
 
-    for module, name in ((training, "fit"), (augment, "train_transforms")):
-        monkeypatch.setattr(module, name, record(getattr(module, name)))
+    for name in ("fit", "train_transforms"):
+        monkeypatch.setattr(simple_maskrcnn, name, record(getattr(simple_maskrcnn, name)))
     code, said = here("train", "--data-dir", work / "world", *NETWORK, "--milestones", "1,2.5", "--scales", "64,80", "--color",
                       0.3, "--tracker", "tensorboard", "--tracker", "wandb", "--workers", 3, "--no-resume", "--ema", 0.9)
     assert code == 0, said

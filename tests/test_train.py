@@ -33,6 +33,7 @@ TINY = {"backbone": "resnet18", "levels": (3, 4), "fpn_channels": 16, "box_chann
 CHILD = f"""
 import json, os, signal, sys, torch
 import simple_maskrcnn.training.checkpoint as checkpoint
+import simple_maskrcnn.training.run as run
 import simple_maskrcnn.training.train as training
 from simple_maskrcnn.data.augment import eval_transforms, train_transforms
 from simple_maskrcnn.data.shapes import ShapesDataset
@@ -62,7 +63,7 @@ def counted(function, name, number):
 
 for name in ("step", "interrupt", "terminate"):
     training.train_step = counted(training.train_step, name, when)
-training.evaluate = counted(training.evaluate, "evaluate", when)
+run.evaluate = counted(run.evaluate, "evaluate", when)
 checkpoint.os.replace = counted(os.replace, "replace", when)
 
 torch.manual_seed(0)
@@ -170,7 +171,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, whole, killed
 
 def test_two_processes_learn_what_one_does(tmp_path):
     """Two processes with two images each, and one process that adds up the gradients of two batches of two images."""
-    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2}
+    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2, "precision": "no"}
     alone, both = tmp_path / "alone", tmp_path / "both"
     done = start(alone, options | {"accumulate": 2})
     assert done.returncode == 0, done.stderr
@@ -227,7 +228,8 @@ from simple_maskrcnn.data.augment import eval_transforms
 from simple_maskrcnn.data.shapes import ShapesDataset
 from simple_maskrcnn.evaluation.evaluate import evaluate
 from simple_maskrcnn.network.model import maskrcnn
-from simple_maskrcnn.training.train import fit, make_accelerator, start_processes
+from simple_maskrcnn.training.run import start_processes
+from simple_maskrcnn.training.train import fit, make_accelerator
 
 start_processes()
 torch.manual_seed(0)

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import torch
 
-from simple_maskrcnn.data.augment import eval_transforms, train_transforms
-from simple_maskrcnn.data.coco import CocoDataset, write_shapes
+from simple_maskrcnn import CocoDataset, eval_transforms, evaluate, fit, maskrcnn, train_transforms, write_shapes
 from simple_maskrcnn.evaluation.ap import format_results
-from simple_maskrcnn.evaluation.evaluate import evaluate
 from simple_maskrcnn.inference.predict import draw_sheet
-from simple_maskrcnn.network.model import maskrcnn
-from simple_maskrcnn.training.train import fit, make_accelerator, start_processes
+from simple_maskrcnn.training.run import start_processes
+from simple_maskrcnn.training.train import make_accelerator
 
 SIZE = 96  # of the scenes, in pixels
 WORLD = {  # large objects that are mostly in sight: small and hidden ones take longer to learn
@@ -27,7 +25,7 @@ WORLD = {  # large objects that are mostly in sight: small and hidden ones take 
     "margin": 0.15,
     "min_visible": 0.75,
 }
-NETWORK = {  # slim, and with a small pyramid for small pictures: see 05_anchors
+NETWORK = {  # slim, and with a small pyramid for small pictures: see nbs/network/03_anchors.ipynb
     "backbone": "resnet18",
     "levels": (2, 3),
     "anchor_sizes": [[16], [32], [64]],
@@ -49,7 +47,7 @@ NEXT = """What to try next:
   your own pictures    simple-maskrcnn predict {out}/run PICTURES --output-dir {out}/mine   (it knows circles,
                        squares, triangles and stars)
   your own dataset     simple-maskrcnn check --data-dir DIR, then simple-maskrcnn train --data-dir DIR --weights coco
-  how it works         make lab, and begin with nbs/01_viz.ipynb"""
+  how it works         make lab opens the index of the notebooks; this training is that of training/03_train.ipynb"""
 
 
 def read(folder: Path, split: str, transforms) -> CocoDataset:

@@ -28,11 +28,11 @@ def make_optimizer(
         raise ValueError(f"no optimizer is called {name!r}; choose one of {sorted(DECAY)}")
     decay = DECAY[name] if weight_decay is None else weight_decay
     learning = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in learning if p.ndim > 1], "weight_decay": decay},
-              {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0}]
+    groups = [{"params": [p for p in learning if (p.ndim > 1) == pulled], "weight_decay": decay * pulled}
+              for pulled in (True, False)]
     if name == "sgd":
         return torch.optim.SGD(groups, lr, momentum)
-    return torch.optim.AdamW(groups, lr, fused=all(p.is_cpu for p in learning) or None)  # None: as PyTorch chooses
+    return torch.optim.AdamW(groups, lr, fused=all(p.is_cpu for p in learning) or None)  # one pass; None: as PyTorch chooses
 
 # %% ../../nbs/training/01_optim.ipynb #5251c4cd
 REFERENCE = {"sgd": (0.02, 16, 1.0), "adamw": (8e-4, 16, 0.5)}  # a learning rate, its images a step, and the power
@@ -50,8 +50,7 @@ SCHEDULES = ("constant", "step", "multistep", "cosine")
 
 
 def lr_factor(
-    step: int,  # 0 is the first
-    steps: int,  # of the whole run
+    step: int, steps: int,  # this one, where 0 is the first; and how many the whole run has
     schedule: str = "cosine",  # one of `SCHEDULES`
     warmup: int = 0,  # steps
     drops: Sequence[int] = (),  # "multistep": the steps at which it falls; "step": one number, it falls every so many
@@ -78,10 +77,8 @@ def update_ema(
     decay: float,  # share of the average that stays at each step, for example 0.999
 ) -> None:
     "Move the average of the weights a little towards the weights; buffers that are counts are copied."
-    decay, kinds = min(decay, (1 + step) / (10 + step)), ([], [])
-    for pair in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        kinds[pair[0].is_floating_point()].append(pair)  # False: 0, the counts; True: 1
-    counts, floats = (list(zip(*pairs)) for pairs in kinds)
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+    counts, floats = (list(zip(*(p for p in pairs if p[0].is_floating_point() == kind))) for kind in (False, True))
     if counts:
         torch._foreach_copy_(*counts)
-    torch._foreach_lerp_(*floats, 1 - decay)  # one operation for all: a loop would start hundreds on a GPU
+    torch._foreach_lerp_(*floats, 1 - min(decay, (1 + step) / (10 + step)))  # all at once: a loop would start hundreds on a GPU
