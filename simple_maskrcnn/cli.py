@@ -280,7 +280,7 @@ def evaluate(
 
     from simple_maskrcnn import evaluate, load_model
     from simple_maskrcnn.evaluation.ap import format_results
-    from simple_maskrcnn.evaluation.evaluate import format_mistakes
+    from simple_maskrcnn.evaluation.mistakes import format_mistakes
     from simple_maskrcnn.files import write_atomic
     from simple_maskrcnn.inference.predict import draw_sheet
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
-           'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections', 'overlay',
-           'show_pipeline', 'describe', 'animate']
+           'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections', 'show_pipeline',
+           'describe', 'animate']
 
 # %% ../nbs/draw.ipynb #6eb00787
 import os
@@ -18,12 +18,9 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype, to_pil_image
-from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 # %% ../nbs/draw.ipynb #9f28a783
 def default_device() -> torch.device:  # CUDA if there is one, else Apple's MPS, else the CPU
@@ -217,43 +214,6 @@ def show_detections(
     found = {key: result[key][keep] for key in ("boxes", "labels", "scores", "masks") if key in result}
     texts = [f"{_name(k, class_names)} {s:.2f}" for k, s in zip(found["labels"].tolist(), found["scores"].tolist())]
     return _show(image, found, [instance_color(i) for i in range(len(texts))], texts, title, "detection", ax)
-
-# %% ../nbs/draw.ipynb #c82e7d4d
-def overlay(
-    image: Tensor,  # `[3, H, W]`, float in 0–1 or uint8
-    result: dict,  # `boxes`, `labels` and, if there are any, `scores` and `masks`
-    class_names: list[str] | None = None,  # by label; index 0 is the background
-    threshold: float = 0.0,  # detections with a lower score are left out
-) -> Tensor:  # uint8 `[3, H, W]` on the CPU
-    "The image with masks, boxes and names drawn into its pixels."
-    picture = to_dtype(image.detach().cpu().clamp(0, 255 if image.dtype == torch.uint8 else 1), torch.uint8, scale=True)
-    n = len(result["boxes"])
-    scores = result.get("scores", torch.ones(n)).detach().cpu()
-    keep = (scores >= threshold).nonzero()[:, 0]
-    if not len(keep):
-        return picture
-    colors = [tuple(int(255 * c) for c in instance_color(i)) for i in range(len(keep))]
-    if "masks" in result:
-        masks = result["masks"].detach().cpu().reshape(n, *picture.shape[1:])[keep] > 0.5
-        picture = draw_segmentation_masks(picture, masks, alpha=0.5, colors=colors)
-    pairs = zip(result["labels"].cpu()[keep].tolist(), scores[keep].tolist())
-    texts = [_name(k, class_names) + (f" {score:.2f}" if "scores" in result else "") for k, score in pairs]
-    boxes = result["boxes"].detach().cpu()[keep]
-    picture = draw_bounding_boxes(picture, boxes, colors=colors, width=max(1, min(picture.shape[1:]) // 120))
-    return _write(picture, boxes, texts, colors)
-
-
-def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]) -> Tensor:
-    "White texts on their colours, above the boxes or, where there is no room, inside of them."
-    drawing = to_pil_image(picture)
-    pen = ImageDraw.Draw(drawing)
-    font = ImageFont.truetype(findfont("DejaVu Sans"), max(10, min(drawing.size) // 18))
-    for (x1, y1, _, _), text, color in zip(boxes.tolist(), texts, colors):
-        width, height = pen.textbbox((0, 0), text, font, "lt")[2:]
-        x, y = max(1, min(x1, drawing.width - width)), max(1, y1 - height if y1 > height else y1)
-        pen.rectangle((x - 1, y - 1, x + width + 1, y + height + 1), fill=color)
-        pen.text((x, y), text, "white", font, "lt")
-    return pil_to_tensor(drawing)
 
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order

@@ -23,10 +23,10 @@ def write_atomic(path: str | Path, write: Callable) -> None:  # write: is called
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        os.replace(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)  # a full disk gets its space back
         raise
-    os.replace(draft, path)
     sync_folder(path.parent)
 
 

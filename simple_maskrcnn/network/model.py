@@ -112,6 +112,10 @@ class GeneralizedRCNN(nn.Module):
                 result["masks"] = paste_masks(result["masks"], result["boxes"], shape, self.roi_heads.exact_masks)
         return results
 
+    def losses(self, images: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:
+        "The five losses, in whichever mode the network is."
+        return self.losses_of(self.features(images, targets))
+
     def predict(self, images: list[Tensor], paste: bool = True) -> list[dict]:
         "The detections, in whichever mode the network is; for `paste` see `detections_of`."
         return self.detections_of(self.features(images), images, paste)
@@ -124,7 +128,7 @@ class GeneralizedRCNN(nn.Module):
 
     def forward(self, images: list[Tensor], targets: list[dict] | None = None) -> dict[str, Tensor] | list[dict]:
         "As torchvision: the losses in training mode, the detections in evaluation mode."
-        return self.losses_of(self.features(images, targets)) if self.training else self.predict(images)
+        return self.losses(images, targets) if self.training else self.predict(images)
 
 # %% ../../nbs/network/13_model.ipynb #4a836fd4
 SAMPLING = {"box_fg_iou_thresh": "fg_iou", "box_bg_iou_thresh": "bg_iou",  # torchvision's names, and those of our functions
@@ -166,6 +170,9 @@ class MaskRCNN(GeneralizedRCNN, PyTorchModelHubMixin, library_name="simple_maskr
             raise ValueError(f"norm must be one of {sorted(norms)}, got {norm!r}")
         if unknown := [k for k in options if k not in SAMPLING | DETECTION and not k.startswith("rpn_")]:
             raise TypeError(f"unknown options {unknown}; there are {[*SAMPLING, *DETECTION]} and rpn_…")
+        if anchor_sizes is not None and len(anchor_sizes) != (maps := len(levels) + (len(levels) > 1)):
+            raise ValueError(f"anchor_sizes has {len(anchor_sizes)} lists of sizes, but levels={list(levels)} makes {maps} maps, "
+                             "with the pooled one above a pyramid; give one list for each")
         sampling, detection = ({names[k]: v for k, v in options.items() if k in names} for names in (SAMPLING, DETECTION))
 
         head_norm = nn.BatchNorm2d if v2 else None
