@@ -23,9 +23,13 @@ CFG = CONFIG["DEFAULT"]
 
 def copy_of_the_source(to: Path) -> Path:
     """The repository without what git ignores, so that nothing built before can slip into the package."""
-    shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(
-        ".git", ".venv*", "build", "dist", "runs", "data", "_*site", "_docs", "*.egg-info", "__pycache__", ".*_cache",
-        ".ipynb_checkpoints"))
+    built = shutil.ignore_patterns(".git", ".venv*", "build", "dist", "_*site", "_docs", "*.egg-info", "__pycache__", ".*_cache",
+                                   ".ipynb_checkpoints")
+
+    def ignored(folder, names):
+        return built(folder, names) | ({"data", "runs"} if Path(folder) == ROOT else set())  # at the top only: data is a wing
+
+    shutil.copytree(ROOT, to, ignore=ignored)
     return to
 
 
