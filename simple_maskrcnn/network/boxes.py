@@ -28,7 +28,7 @@ def box_iou(
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.unbind(-1), b.unbind(-1)  # (N, 1) and (1, M)
     overlap = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M): the shared width …
     overlap = overlap * (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)  # … times the shared height
-    return overlap / (box_area(a) + box_area(b) - overlap).clamp(min=TINY)  # few names: each would keep a table alive
+    return overlap / (box_area(a) + box_area(b) - overlap).clamp(min=TINY)
 
 # %% ../../nbs/network/01_boxes.ipynb #35d29292
 def clip_boxes(
