@@ -62,23 +62,25 @@ class Notebook:
         return re.findall(r"^#\s*\|\s*default_exp\s+(\S+)", "\n".join(self.source(c) for _, c in self.code()), re.M)
 
     def lesson(self) -> list[dict]:
-        """The cells that a learner sees: before "For engineers", not folded."""
+        """The cells of the lesson: those before "For engineers"."""
         cells = []
         for cell in self.cells:
             before, *behind = re.split(r"^#+ For engineers", self.source(cell), maxsplit=1, flags=re.M)
             if cell["cell_type"] == "markdown" and behind:
                 return cells + [{**cell, "source": [before]}] * bool(before.strip())
-            if not is_folded(cell):
-                cells.append(cell)
+            cells.append(cell)
         return cells
 
     def length(self, lesson: bool = True) -> tuple[int, int, int, float]:
-        """Cells in sight, words, lines of code, and the minutes to read them: 180 words or 20 lines a minute."""
-        cells = self.lesson() if lesson else [c for c in self.cells if not is_folded(c)]
+        """Cells in sight, words, lines of code, and the minutes for 180 words, 20 lines or 2 pictures a minute."""
+        everything = self.lesson() if lesson else self.cells
+        cells = [c for c in everything if not is_folded(c)]
         words = sum(len(self.source(c).split()) for c in cells if c["cell_type"] == "markdown")
         code = "\n".join(self.source(c) for c in cells if c["cell_type"] == "code")
         lines = sum(bool(line.strip()) and not line.startswith("#|") for line in code.splitlines())
-        return len(cells), words, lines, words / 180 + lines / 20
+        shown = (output.get("data", {}) for c in everything if c["cell_type"] == "code" for output in c["outputs"])
+        pictures = sum(any(kind.startswith("image/") for kind in data) for data in shown)
+        return len(cells), words, lines, words / 180 + lines / 20 + pictures / 2
 
 
 def is_folded(cell) -> bool:
@@ -191,8 +193,8 @@ def check_length(nb: Notebook, root: Path):
     if not said:
         yield f"{nb.name}, cell 1: does not say '**It takes** about N minutes'; fix: write {minutes:.0f}"
     elif abs(int(said[1]) - minutes) > max(3, 0.2 * minutes):
-        yield (f"{nb.name}, cell 1: says {said[1]} minutes, and its words and lines take {minutes:.0f} (180 words or 20 "
-               f"lines a minute); fix: write {minutes:.0f}")
+        yield (f"{nb.name}, cell 1: says {said[1]} minutes, and its words, lines and pictures take {minutes:.0f} (180 "
+               f"words, 20 lines or 2 pictures a minute); fix: write {minutes:.0f}")
 
 
 def check_colab(nb: Notebook, root: Path):
