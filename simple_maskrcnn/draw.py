@@ -33,9 +33,7 @@ def default_device() -> torch.device:  # CUDA if there is one, else Apple's MPS,
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
 
 # %% ../nbs/draw.ipynb #2dae1eee
-def setup_notebook(
-    seed: int = 0,  # seeds Python, NumPy and PyTorch
-) -> torch.device:  # the device that the notebook computes on
+def setup_notebook(seed: int = 0) -> torch.device:  # seed: of Python, NumPy and PyTorch → where the notebook computes
     "Seed all generators, choose small and legible figures, and return the device to use."
     random.seed(seed)
     np.random.seed(seed)
@@ -58,8 +56,7 @@ class vector:
         plt.close(self.figure)
 
     def _repr_svg_(self) -> str:
-        file = BytesIO()
-        self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata={"Date": None})
         return file.getvalue().decode()
 
 # %% ../nbs/draw.ipynb #e72537f9
@@ -75,23 +72,11 @@ COLORS = {  # what a box is to the detector
 INSTANCES = ["#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#882255", "#44AA99", "#332288", "#AA7744"]
 
 
-def instance_color(
-    i: int,  # number of the instance, any integer ≥ 0
-) -> tuple[float, float, float]:  # red, green, blue in 0–1
+def instance_color(i: int) -> tuple[float, float, float]:  # number of the instance, ≥ 0 → red, green, blue in 0–1
     "The colour that instance `i` keeps in every panel; it repeats after eight."
     return to_rgb(INSTANCES[i % len(INSTANCES)])
 
 # %% ../nbs/draw.ipynb #85152e13
-def _to_array(image: Tensor | np.ndarray) -> np.ndarray:
-    "`[3|1, H, W]` or `[H, W]`, of any type and on any device, as an array that matplotlib can draw."
-    image = torch.as_tensor(image).detach().cpu()
-    if image.ndim == 3:
-        image = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0)  # (C, H, W) → (H, W, C)
-    if not image.dtype.is_floating_point:
-        return image.numpy()
-    return (image.float().clamp(0, 1) if image.ndim == 3 else image.float()).numpy()
-
-
 def show_image(
     image: Tensor | np.ndarray,  # `[3, H, W]`, `[1, H, W]` or `[H, W]`; float in 0–1, uint8 or bool
     title: str | None = None,
@@ -99,14 +84,17 @@ def show_image(
     size: float = 4.0,  # width of a new figure in inches
 ) -> Axes:
     "Draw an image so that pixel (row `i`, column `j`) covers `[j, j+1] × [i, i+1]`, as boxes count."
-    array = _to_array(image)
-    height, width = array.shape[:2]
+    image = torch.as_tensor(image).detach().cpu()
+    if image.ndim == 3:
+        image = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0)  # (C, H, W) → (H, W, C)
+    if image.is_floating_point():
+        image = image.float().clamp(0, 1) if image.ndim == 3 else image.float()
+    height, width = image.shape[:2]
     if ax is None:
         _, ax = plt.subplots(figsize=(size, size * height / width))
-    ax.imshow(array, extent=(0, width, height, 0), cmap="gray" if array.ndim == 2 else None)
+    ax.imshow(image.numpy(), extent=(0, width, height, 0), cmap="gray" if image.ndim == 2 else None)
     ax.set_axis_off()
-    if title:
-        ax.set_title(title)
+    ax.set_title(title or ax.get_title())
     return ax
 
 # %% ../nbs/draw.ipynb #c14ffa66
@@ -136,7 +124,7 @@ def show_boxes(
                     bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5})
     return ax
 
-# %% ../nbs/draw.ipynb #25516fdc
+
 def panels(
     n: int,  # how many
     cols: int | None = None,  # in a row; all of them if None
@@ -147,9 +135,8 @@ def panels(
     cols = min(n, cols or n)
     rows = -(-n // cols)
     _, axes = plt.subplots(rows, cols, figsize=(cols * size, rows * size), squeeze=False, layout="constrained")
-    for ax in axes.flat:
+    for ax, title in zip(axes.flat, [*(titles or []), *[""] * axes.size]):
         ax.set_axis_off()
-    for ax, title in zip(axes.flat, titles or []):
         ax.set_title(title)
     return list(axes.flat[:n])
 
@@ -171,13 +158,14 @@ def show_masks(
     return ax
 
 # %% ../nbs/draw.ipynb #2c9a7c3e
-def _name(label: int, class_names: list[str] | None) -> str:
-    return str(label) if class_names is None else class_names[label]
-
-
-def _show(image: Tensor, things: dict, kinds: list, texts: list, title: str | None, noun: str, ax: Axes | None) -> Axes:
-    count = f"{len(kinds)} {noun}" + "s" * (len(kinds) != 1)
+def _show(image: Tensor, things: dict, class_names: list | None, title: str | None, noun: str, ax: Axes | None) -> Axes:
+    n, labels = len(things["boxes"]), things["labels"].tolist() if "labels" in things else []
+    count = f"{n} {noun}" + "s" * (n != 1)
     ax = show_image(image, f"{title}: {count}" if title else count, ax)
+    kinds = ["negative" if c else instance_color(i) for i, c in enumerate(things.get("iscrowd", torch.zeros(n)).tolist())]
+    texts = [str(k) if class_names is None else class_names[k] for k in labels] or [""] * n
+    if noun == "detection":  # which has a score each
+        texts = [f"{text} {score:.2f}" for text, score in zip(texts, things["scores"].tolist())]
     for kind, mask in zip(kinds, things.get("masks", [])):
         show_masks(mask[None], kind, ax)
     for kind, box, text in zip(kinds, things["boxes"], texts):
@@ -194,11 +182,7 @@ def show_target(
     ax: Axes | None = None,
 ) -> Axes:
     "Draw what is annotated: boxes, masks and names, one colour an instance; crowds hatched in grey."
-    n = len(target["boxes"])
-    crowd = target.get("iscrowd", torch.zeros(n)).bool().tolist()
-    kinds = ["negative" if crowd[i] else instance_color(i) for i in range(n)]
-    names = [_name(k, class_names) for k in target["labels"].tolist()] if "labels" in target else [None] * n
-    return _show(image, target, kinds, names, title, "object", ax)
+    return _show(image, target, class_names, title, "object", ax)
 
 
 def show_detections(
@@ -212,8 +196,7 @@ def show_detections(
     "Draw what the network found: boxes, masks, names and scores."
     keep = result["scores"] >= threshold
     found = {key: result[key][keep] for key in ("boxes", "labels", "scores", "masks") if key in result}
-    texts = [f"{_name(k, class_names)} {s:.2f}" for k, s in zip(found["labels"].tolist(), found["scores"].tolist())]
-    return _show(image, found, [instance_color(i) for i in range(len(texts))], texts, title, "detection", ax)
+    return _show(image, found, class_names, title, "detection", ax)
 
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
@@ -239,7 +222,7 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), *BESIDE.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-    _, ax = plt.subplots(figsize=(12.6, 3.6))
+    _, ax = plt.subplots(figsize=(12.6, 3.6), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-2.95, 1.2)})
 
     def box(x, y, name, modules):
         lit = current in modules or (current in WHOLE and name in [*STAGES][1:-1])
@@ -264,20 +247,17 @@ def show_pipeline(
     for (wing, modules), x in zip(BESIDE.items(), (0, 8.8)):
         box(x, -2.8, wing, modules)
         ax.text(x + 1.4, -2.55, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
-    ax.set(xlim=(-0.2, 13.3), ylim=(-2.95, 1.2))
     ax.set_axis_off()
     return vector()
 
 # %% ../nbs/draw.ipynb #b845fb6f
-def describe(
-    **tensors,  # tensors, or lists and dicts of tensors, by name
-) -> None:
+def describe(**tensors) -> None:  # tensors, or lists and dicts of tensors, by name
     "Print shape, type, device and range of each tensor; a value that is not finite is pointed out."
     for name, value in tensors.items():
+        if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
+            value = dict(enumerate(value))
         if isinstance(value, dict):
             describe(**{f"{name}[{key!r}]": item for key, item in value.items()})
-        elif isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
-            describe(**{f"{name}[{i}]": item for i, item in enumerate(value)})
         else:
             print(f"{name:<20} {_summary(value.detach()) if isinstance(value, Tensor) else repr(value)}")
 
@@ -308,6 +288,5 @@ def animate(
         fig.savefig(file := BytesIO(), format="png", dpi=72)
         plt.close(fig)
         pictures.append(Image.open(file).convert("RGB").quantize(32))
-    file = BytesIO()
-    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=int(1000 / fps), loop=0)
+    pictures[0].save(file := BytesIO(), "GIF", save_all=True, append_images=pictures[1:], duration=int(1000 / fps), loop=0)
     return Shown(file.getvalue(), format="gif")

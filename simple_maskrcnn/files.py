@@ -24,9 +24,8 @@ def write_atomic(path: str | Path, write: Callable) -> None:  # write: is called
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)  # a full disk gets its space back
-        raise
+    finally:
+        draft.unlink(missing_ok=True)  # if it is still there: a full disk gets its space back
     sync_folder(path.parent)
 
 
@@ -43,15 +42,11 @@ def sync_folder(folder: str | Path) -> None:
 class MetricsFile:
     "A text file with one JSON record a line, which a killed run may leave half written and a resumed one continues."
 
-    def __init__(
-        self, path: str | Path,
-        keep: Callable[[dict], bool],  # which of the records that are there already stay
-        write: bool = True,  # False: only in memory, as in all processes but the first
-    ):
+    def __init__(self, path: str | Path, keep: Callable[[dict], bool],  # keep: which of the records that are there stay
+                 write: bool = True):  # False: only in memory, as in all processes but the first
         self.path, self.write, self.records = Path(path), write, list(filter(keep, read_metrics(path)))
         if write:
-            text = "".join(json.dumps(record) + "\n" for record in self.records)
-            write_atomic(self.path, lambda file: file.write(text.encode()))
+            write_atomic(self.path, lambda file: file.writelines(f"{json.dumps(r)}\n".encode() for r in self.records))
 
     def add(self, record: dict) -> None:
         self.records.append(record)
