@@ -7,7 +7,6 @@ __all__ = ['FALSE', 'ON_CROWD', 'match_detections', 'coco_objects', 'coco_detect
            'coco_figures', 'voc_ap', 'simple_figures', 'coco_results', 'format_results', 'draw_precision_recall']
 
 # %% ../../nbs/evaluation/01_ap.ipynb #216a20cb
-from collections import defaultdict
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -106,9 +105,8 @@ def coco_eval(
     "COCO's evaluation of boxes or of masks. A detection's area is its box's or its mask's, by `kind`."
     make_coco, make_eval = coco_classes(backend)
     objects = [{**o, "image_id": r["image_id"]} for r in records for o in r["objects"]]
-    found = [{**d, "image_id": r["image_id"], "iscrowd": 0} for r in records for d in r["detections"]]
-    for d in found:
-        d["area"] = d["bbox"][2] * d["bbox"][3] if kind == "bbox" else float(coco_mask.area(d["segmentation"]))
+    found = [{**d, "image_id": r["image_id"], "iscrowd": 0, "area": d["bbox"][2] * d["bbox"][3] if kind == "bbox" else
+              float(coco_mask.area(d["segmentation"]))} for r in records for d in r["detections"]]
     shared = {"images": [{"id": r["image_id"], "height": r["size"][0], "width": r["size"][1]} for r in records],
               "categories": [{"id": category, "name": name} for category, name in categories.items()]}
     sides = make_coco(), make_coco()
@@ -131,11 +129,10 @@ def _mean(values: np.ndarray) -> float:
 
 def coco_figures(evaluator) -> dict[str, float]:  # evaluator: from `coco_eval`
     "COCO's twelve figures, −1 where there is no object; the last AR is named after the detections that it allows."
-    precision, recall = (np.asarray(evaluator.eval[key]) for key in ("precision", "recall"))  # (T, R, K, A, M), (T, K, A, M)
-    best = precision[..., -1]
-    figures = {"AP": best[..., 0], "AP50": best[0, ..., 0], "AP75": best[5, ..., 0]}
+    best, recall = np.asarray(evaluator.eval["precision"])[..., -1], np.asarray(evaluator.eval["recall"])
+    figures = {"AP": best[..., 0], "AP50": best[0, ..., 0], "AP75": best[5, ..., 0]}  # best: (T, R, K, A)
     figures |= {f"AP{size}": best[..., area] for area, size in enumerate("sml", 1)}
-    figures |= {f"AR{n}": recall[..., 0, m] for m, n in enumerate(evaluator.params.maxDets)}
+    figures |= {f"AR{n}": recall[..., 0, m] for m, n in enumerate(evaluator.params.maxDets)}  # recall: (T, K, A, M)
     figures |= {f"AR{size}": recall[..., area, -1] for area, size in enumerate("sml", 1)}
     return {name: _mean(values) for name, values in figures.items()}
 
@@ -151,7 +148,7 @@ def voc_ap(correct: np.ndarray, objects: int) -> float:  # bool `[D]`, best scor
 def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # returned by `coco_eval`, and given to it
     """At IoU 0.5, with COCO's matching: `voc50`, VOC's AP, the mean over classes; `jaccard50`, TP / (TP + FP + FN) of the
     scores above 0.5, the mean over images (the measure of the nuclei literature; 1 where nothing is and nothing was found)."""
-    classes, right, union = defaultdict(list), np.zeros(len(records)), np.zeros(len(records))
+    classes, right, union = {}, np.zeros(len(records)), np.zeros(len(records))
     for i, record in enumerate(records):
         objects, found = record["objects"], record["detections"]
         for category in {thing["category_id"] for thing in objects + found}:
@@ -159,7 +156,7 @@ def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # retur
             scores = -np.sort([-d["score"] for d in found if d["category_id"] == category])[:evaluator.params.maxDets[-1]]
             overlap = np.reshape(evaluator.ious[record["image_id"], category], (len(scores), len(crowd)))
             matched, wanted = match_detections(overlap, crowd), (~crowd).sum()
-            classes[category].append((scores, matched, wanted))
+            classes.setdefault(category, []).append((scores, matched, wanted))
             sure = matched[scores > 0.5]
             right[i] += (sure >= 0).sum()
             union[i] += (sure == FALSE).sum() + wanted  # TP + FP + FN
@@ -215,7 +212,7 @@ def draw_precision_recall(
     "Precision against recall at IoU 0.5 for each class and for the mean, and the mean over all ten thresholds."
     figure = Figure(figsize=(10, 5), layout="constrained")
     recall = np.linspace(0, 1, 101)
-    for ax, (kind, precision) in zip(figure.subplots(1, 2, sharey=True), curves.items()):
+    for ax, precision, what in zip(figure.subplots(1, 2, sharey=True), (curves["bbox"], curves["segm"]), ("boxes", "masks")):
         there = np.flatnonzero((precision > -1).any(axis=(0, 1)))
         for k in there:
             few = {"color": instance_color(k), "lw": 1.5, "label": f"{names[k]} {precision[0, :, k].mean():.2f}"}
@@ -225,7 +222,6 @@ def draw_precision_recall(
             ax.plot(recall, half, "k", lw=2.5, label=f"mean {half.mean():.2f}")
             ax.plot(recall, all_ten, "k:", lw=2.5, label=f"at IoU 0.50–0.95 {all_ten.mean():.2f}")
             ax.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
-        ax.set(xlabel="recall", xlim=(0, 1.01), ylim=(0, 1.02), title={"bbox": "boxes", "segm": "masks"}[kind] + " at IoU 0.5")
+        ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02), title=f"{what} at IoU 0.5")
         ax.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("precision")
     return figure

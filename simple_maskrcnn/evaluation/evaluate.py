@@ -10,6 +10,7 @@ import json
 import math
 import warnings
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -27,9 +28,7 @@ from ..files import write_atomic
 # %% ../../nbs/evaluation/02_evaluate.ipynb #756fbec7
 def _of(thing, path: str):
     "An attribute of an attribute of …; None if there is none."
-    for name in path.split("."):
-        thing = getattr(thing, name, None)
-    return thing
+    return reduce(lambda part, name: getattr(part, name, None), path.split("."), thing)
 
 
 def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | None, dict | None]:
@@ -102,70 +101,48 @@ def _answers(model, images, targets, losses, device):
     return loss, results
 
 
-def _record(place, image_id, size, target, result, category_of, found_of, exact) -> dict:
-    "What is in one image and what was found there, with category ids."
-    try:
-        objects = _translate(coco_objects(target, size), category_of, "its target")
-        found = _translate(coco_detections(result, size, exact), found_of, "the network's answer")
-    except ValueError as error:
-        raise ValueError(f"image {image_id} (item {place} of the dataset): {error}") from error
-    return {"place": place, "image_id": image_id, "size": size, "objects": objects, "detections": found}
-
-
 def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has none
     if isinstance(dataset, Subset):
-        ids = _image_ids(dataset.dataset)
-        return ids and [ids[i] for i in dataset.indices]
+        return (ids := _image_ids(dataset.dataset)) and [ids[i] for i in dataset.indices]
     return [int(i) for i in getattr(dataset, "image_ids", ())]
 
 
 def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
-    "`batches` as (number, places): a record for each image; and for each batch its number, its images and its losses."
+    "`batches` as (number, places): what is and what was found in each image; the number of images and the losses of each batch."
     records, parts, ids, exact = [], [], _image_ids(dataset), bool(_of(model, "exact_masks"))
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = make_loader(dataset, num_workers=num_workers, batch_sampler=[batch for _, batch in batches])
     for (images, targets), (number, batch) in zip(tqdm(loader, "evaluate", disable=not progress), batches):
         with _seeded_on(device, number), context():
             loss, results = _answers(model, images, targets, losses, device)
-        parts.append((number, len(images), loss))
+        parts.append((len(images), loss))
         for (place, _), image, target, result in zip(batch, images, targets, results):
             image_id = target.get("image_id", ids[place] if ids else place)
             image_id = int(image_id) if hasattr(image_id, "__index__") else image_id
-            if not ids or image_id == ids[place]:  # else that image cannot be read, and another one stands in for it
-                records.append(_record(place, image_id, tuple(image.shape[-2:]), target, result, *maps[1:], exact))
+            if ids and image_id != ids[place]:  # that image cannot be read, and another one stands in for it
+                continue
+            size = tuple(image.shape[-2:])
+            try:
+                objects = _translate(coco_objects(target, size), maps[1], "its target")
+                found = _translate(coco_detections(result, size, exact), maps[2], "the network's answer")
+            except ValueError as error:
+                raise ValueError(f"image {image_id} (item {place} of the dataset): {error}") from error
+            records += [{"place": place, "image_id": image_id, "size": size, "objects": objects, "detections": found}]
     return records, parts
 
-# %% ../../nbs/evaluation/02_evaluate.ipynb #465caa0a
+# %% ../../nbs/evaluation/02_evaluate.ipynb #31489670
 def write_results(
-    output_dir: str | Path,
-    records: list[dict], results: dict, curves: dict, names: list[str],  # as in `coco_results`; names in order of the ids
+    output_dir: str | Path, records: list[dict], results: dict, curves: dict, names: list[str],  # of `coco_results`; names by id
 ) -> None:
     "`metrics.json`, `precision_recall.png`, and `results_bbox.json` and `results_segm.json` as COCO's server takes them."
     found = [{"image_id": r["image_id"], **d} for r in records for d in r["detections"]]
-    rles = [{**d["segmentation"], "counts": d["segmentation"]["counts"].decode()} for d in found]
-    shared = [{key: d[key] for key in ("image_id", "category_id", "score")} for d in found]
-    contents = {"metrics": results, "results_bbox": [{**s, "bbox": d["bbox"]} for s, d in zip(shared, found)],
-                "results_segm": [{**s, "segmentation": rle} for s, rle in zip(shared, rles)]}
-    for name, content in contents.items():
-        text = json.dumps(content, indent=1 if name == "metrics" else None) + "\n"
+    contents = {f"results_{kind}": [{key: d[key] for key in ("image_id", "category_id", "score", part)} for d in found]
+                for kind, part in (("bbox", "bbox"), ("segm", "segmentation"))}
+    for name, content in (contents | {"metrics": results}).items():
+        text = json.dumps(content, indent=1 if name == "metrics" else None, default=bytes.decode) + "\n"  # bytes: run lengths
         write_atomic(Path(output_dir, f"{name}.json"), lambda file, text=text: file.write(text.encode()))
-    figure = draw_precision_recall(curves, names)
-    write_atomic(Path(output_dir, "precision_recall.png"), lambda file: figure.savefig(file, format="png", dpi=120))
-
-# %% ../../nbs/evaluation/02_evaluate.ipynb #31489670
-def _check(model, dataset, max_detections, losses):
-    if not len(dataset):
-        raise ValueError("the dataset has no images; there is nothing to evaluate")
-    if max_detections <= 10:
-        raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
-    if losses and not hasattr(model, "validate"):
-        raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
-    kept = _of(model, "roi_heads.detections_per_img")  # torchvision's
-    if isinstance(options := _of(model, "roi_heads.detection"), dict):  # ours
-        kept = options.get("detections_per_img", 100)
-    if kept is not None and kept < max_detections:
-        warnings.warn(f"max_detections={max_detections}, but the model keeps only the best {kept} of an image; build it "
-                      f"with box_detections_per_img={max_detections}", stacklevel=3)
+    curve = Path(output_dir, "precision_recall.png")
+    write_atomic(curve, lambda file: draw_precision_recall(curves, names).savefig(file, format="png", dpi=120))
 
 
 def evaluate(
@@ -187,7 +164,18 @@ def evaluate(
     where there is no object."""
     model = accelerator.unwrap_model(model) if accelerator else model
     rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    _check(model, dataset, max_detections, losses)
+    if not len(dataset):
+        raise ValueError("the dataset has no images; there is nothing to evaluate")
+    if max_detections <= 10:
+        raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
+    if losses and not hasattr(model, "validate"):
+        raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
+    kept = _of(model, "roi_heads.detections_per_img")  # torchvision's
+    if isinstance(options := _of(model, "roi_heads.detection"), dict):  # ours
+        kept = options.get("detections_per_img", 100)
+    if kept is not None and kept < max_detections:
+        warnings.warn(f"max_detections={max_detections}, but the model keeps only the best {kept} of an image; build it "
+                      f"with box_detections_per_img={max_detections}", stacklevel=2)
     coco_classes(backend)  # is it there?
     maps = label_maps(model, dataset)
     batches = list(enumerate(AspectBatchSampler(image_sizes(dataset), batch_size, shuffle=False).batches(0)))
@@ -202,12 +190,11 @@ def evaluate(
     records = sorted(records, key=lambda record: record["place"])
     if len({r["image_id"] for r in records if isinstance(r["image_id"], int)}) < len(records):  # no numbers, or not unique
         records = [{**record, "image_id": record["place"]} for record in records]
-    used = {t["category_id"] for r in records for side in ("objects", "detections") for t in r[side]}
+    used = {thing["category_id"] for record in records for thing in record["objects"] + record["detections"]}
     categories = maps[0] or {label: str(label) for label in sorted(used)}
     results, curves = coco_results(records, categories, max_detections, backend)
-    if losses:  # the mean over images, in the order of the batches, however many processes there were
-        parts, n = sorted(parts, key=lambda part: part[0]), sum(count for _, count, _ in parts)
-        results["loss"] = {name: math.fsum(count * loss[name] for _, count, loss in parts) / n for name in parts[0][2]}
+    if losses:  # the mean over images; `fsum` rounds only once, so it is the same in any order, from any number of processes
+        results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(dataset) for name in parts[0][1]}
     if output_dir is not None and not rank:
         write_results(output_dir, records, results, curves, [name for _, name in sorted(categories.items())])
     return results | ({"mistakes": count_mistakes(records, categories, len(dataset), score_threshold)} if mistakes else {})

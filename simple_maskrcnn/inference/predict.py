@@ -43,8 +43,7 @@ def load_model(
     "A network from disk, in evaluation mode; of a training run `best/`, or `last/` where there is no best."
     if str(path) in PUBLISHED:
         return maskrcnn(weights=str(path)).to(device or default_device()).eval()
-    folders = [Path(path), Path(path) / "best", Path(path) / "last"]
-    folder = next((folder for folder in folders if (folder / "model.safetensors").is_file()), None)
+    folder = next((f for part in ("", "best", "last") if (f := Path(path, part)).joinpath("model.safetensors").is_file()), None)
     if folder is None:
         raise FileNotFoundError(f"no network in {path}: no model.safetensors is in it, nor in its best/ or last/. Give a "
                                 f"folder that save_pretrained or a training run wrote, or one of {list(PUBLISHED)}")
@@ -99,35 +98,27 @@ def overlay(
 ) -> Tensor:  # uint8 `[3, H, W]` on the CPU
     "The image with masks, boxes and names drawn into its pixels."
     picture = to_dtype(image.detach().cpu().clamp(0, 255 if image.dtype == torch.uint8 else 1), torch.uint8, scale=True)
-    n = len(result["boxes"])
-    scores = result.get("scores", torch.ones(n)).detach().cpu()
-    keep = (scores >= threshold).nonzero()[:, 0]
-    if not len(keep):
+    found = {key: result[key].detach().cpu() for key in ("boxes", "labels", "scores", "masks") if key in result}
+    keep = found.get("scores", torch.ones(len(found["boxes"]))) >= threshold
+    if not keep.any():
         return picture
-    colors = [tuple(int(255 * c) for c in instance_color(i)) for i in range(len(keep))]
-    if "masks" in result:
-        masks = result["masks"].detach().cpu().reshape(n, *picture.shape[1:])[keep] > 0.5
-        picture = draw_segmentation_masks(picture, masks, alpha=0.5, colors=colors)
-    pairs = zip(result["labels"].cpu()[keep].tolist(), scores[keep].tolist())
-    texts = [(str(k) if class_names is None else class_names[k]) + (f" {score:.2f}" if "scores" in result else "") for k, score in pairs]
-    boxes = result["boxes"].detach().cpu()[keep]
-    picture = draw_bounding_boxes(picture, boxes, colors=colors, width=max(1, min(picture.shape[1:]) // 120))
-    return _write(picture, boxes, texts, colors)
-
-
-def _write(picture: Tensor, boxes: Tensor, texts: list[str], colors: list[tuple]) -> Tensor:
-    "White texts on their colours, above the boxes or, where there is no room, inside of them."
-    drawing = to_pil_image(picture)
+    boxes, labels = found["boxes"][keep], found["labels"][keep].tolist()
+    colors = [tuple(int(255 * c) for c in instance_color(i)) for i in range(len(boxes))]
+    if "masks" in found:
+        picture = draw_segmentation_masks(picture, found["masks"].reshape(-1, *picture.shape[1:])[keep] > 0.5, 0.5, colors)
+    scores = [f" {score:.2f}" for score in found["scores"][keep].tolist()] if "scores" in found else [""] * len(boxes)
+    drawing = to_pil_image(draw_bounding_boxes(picture, boxes, colors=colors, width=max(1, min(picture.shape[1:]) // 120)))
     pen = ImageDraw.Draw(drawing)
     font = ImageFont.truetype(findfont("DejaVu Sans"), max(10, min(drawing.size) // 18))
-    for (x1, y1, _, _), text, color in zip(boxes.tolist(), texts, colors):
+    for (x1, y1, _, _), label, score, color in zip(boxes.tolist(), labels, scores, colors):
+        text = (str(label) if class_names is None else class_names[label]) + score  # above its box, or inside if there is no room
         width, height = pen.textbbox((0, 0), text, font, "lt")[2:]
         x, y = max(1, min(x1, drawing.width - width)), max(1, y1 - height if y1 > height else y1)
         pen.rectangle((x - 1, y - 1, x + width + 1, y + height + 1), fill=color)
         pen.text((x, y), text, "white", font, "lt")
     return pil_to_tensor(drawing)
 
-# %% ../../nbs/inference/01_predict.ipynb #b2c3dd59
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of the files that are taken from a folder
 
 
@@ -170,8 +161,8 @@ def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor: 
     return overlay(picture, {key: result[key] for key in ("boxes", "labels", "scores") if key in result}, class_names)
 
 # %% ../../nbs/inference/01_predict.ipynb #13150d41
-def _write_png(path, pixels):  # uint8 `[H, W, 3]` or uint16 `[H, W]`
-    write_atomic(path, lambda file: Image.fromarray(pixels).save(file, "PNG"))
+def _write_png(path, picture):  # picture: of Pillow
+    write_atomic(path, lambda file: picture.save(file, "PNG"))
 
 
 def predict_files(
@@ -185,12 +176,11 @@ def predict_files(
     progress: bool = True,  # show a bar
 ) -> dict:  # `images` and `objects`: how many; `failed`: path → why; `file`: predictions.json
     "Detect objects in pictures and write what was found; what cannot be read is skipped with a warning."
-    output_dir = Path(output_dir)
     files, root = find_images(paths, results=output_dir)
     class_names = model.class_names or [str(label) for label in range(model.num_classes)]
     content = {"info": {"image_dir": str(root), "score_threshold": score_threshold}, "images": [], "annotations": [],
                "categories": [{"id": i, "name": name} for i, name in enumerate(class_names) if i and name != "N/A"]}
-    names, failed, target = [file.relative_to(root) for file in files], {}, output_dir / "predictions.json"
+    names, failed, target = [file.relative_to(root) for file in files], {}, Path(output_dir, "predictions.json")
     try:
         for file, name, output in zip(tqdm(files, "predict", disable=not progress), names, output_names(names)):
             try:
@@ -201,15 +191,13 @@ def predict_files(
                 failed[str(file)] = str(error)
                 warnings.warn(f"skipped: {error}", stacklevel=2)
                 continue
-            result, (height, width) = detect(model, image, score_threshold), image.shape[-2:]
-            image_id = len(content["images"]) + 1
-            content["images"] += [{"id": image_id, "file_name": name.as_posix(), "height": height, "width": width}]
-            content["annotations"] += coco_annotations(result, image_id, len(content["annotations"]) + 1)
+            result, (h, w) = detect(model, image, score_threshold), image.shape[-2:]
+            content["images"] += [{"id": len(content["images"]) + 1, "file_name": name.as_posix(), "height": h, "width": w}]
+            content["annotations"] += coco_annotations(result, len(content["images"]), len(content["annotations"]) + 1)
             if overlays:
-                drawn = draw_result(image, result, class_names).permute(1, 2, 0).numpy()
-                _write_png(output_dir / "overlays" / output, drawn)
+                _write_png(Path(output_dir, "overlays", output), to_pil_image(draw_result(image, result, class_names)))
             if masks:
-                _write_png(output_dir / "masks" / output, label_image(result["masks"], (height, width)))
+                _write_png(Path(output_dir, "masks", output), Image.fromarray(label_image(result["masks"], (h, w))))
     finally:  # interrupted, too: what was found so far
         write_atomic(target, lambda file: file.write(json.dumps(content).encode()))
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "failed": failed, "file": target}
@@ -228,8 +216,7 @@ def draw_sheet(
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
-        found = detect(model, image, score_threshold)
-        for ax, result, what in zip(axes, (truth, found), ("annotated", "found")):
-            picture = draw_result(to_dtype(image, torch.uint8, scale=True), result, names)
-            show_image(picture, f"{len(result['boxes'])} {what}", ax)
+        shown = to_dtype(image, torch.uint8, scale=True)
+        for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
+            show_image(draw_result(shown, result, names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))

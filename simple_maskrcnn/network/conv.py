@@ -14,7 +14,6 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_input
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 # %% ../../nbs/network/14_conv.ipynb #534544b3
@@ -93,7 +92,7 @@ class _Conv3x3(torch.autograd.Function):
         (x, weight), (shape, *geometry), need = ctx.saved_tensors, ctx.geometry, ctx.needs_input_grad
         tiles = need[0] and _by_tiles(grad, weight, *geometry)  # back to the map: a convolution again
         back = (convolve_tiles(grad, weight.flip(2, 3).transpose(0, 1), None) if tiles
-                else conv2d_input(shape, weight, grad, *geometry) if need[0] else None)
+                else nn.grad.conv2d_input(shape, weight, grad, *geometry) if need[0] else None)
         products = weight_gradient(x, grad, *geometry) if need[1] else None
         return back, products, grad.sum((0, 2, 3)) if need[2] else None, None, None
 

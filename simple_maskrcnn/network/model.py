@@ -20,11 +20,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from .anchors import AnchorGenerator
 from .backbone import Backbone, freeze_layers
-from .box_head import BoxHead, BoxPredictor, ConvBoxHead
-from .box_head import box_detections, box_losses, sample_proposals
+from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
 from .conv import feature_table
-from .mask_head import MaskHead, MaskPredictor
-from .mask_head import class_mask_logits, mask_loss, mask_targets, paste_masks
+from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
 from .proposals import RegionProposalNetwork
 from .roi_align import roi_align
 from .rpn import RPNHead, matched_boxes
