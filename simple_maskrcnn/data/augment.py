@@ -26,9 +26,8 @@ def to_tv_tensors(
     "The same item, tagged with torchvision's types, so that transforms change image, boxes and masks together."
     if missing := {"boxes", "labels", "masks"} - target.keys():
         raise ValueError(f"the target of image {target.get('image_id')} has no {sorted(missing)}")
-    image = tv_tensors.Image(image)
+    image, boxes, masks = tv_tensors.Image(image), target["boxes"], target["masks"]
     size = tuple(image.shape[-2:])
-    boxes, masks = target["boxes"], target["masks"]
     if not isinstance(boxes, tv_tensors.BoundingBoxes):
         boxes = tv_tensors.BoundingBoxes(boxes.reshape(-1, 4), format="XYXY", canvas_size=size)
     if tuple(masks.shape[-2:]) != size:
@@ -81,8 +80,7 @@ def tidy(
     area = torch.tensor([int(mask.count_nonzero()) for mask in masks], dtype=torch.float32, device=masks.device)
     if retrace != "none":
         corner = boxes.new_tensor([masks.shape[2], masks.shape[1]])  # width, height
-        touches = (boxes[:, :2] <= 0).any(1) | (boxes[:, 2:] >= corner).any(1)
-        again = touches if retrace == "border" else torch.ones_like(touches)
+        again = (retrace == "all") | (boxes[:, :2] <= 0).any(1) | (boxes[:, 2:] >= corner).any(1)
         boxes[again] = mask_boxes(masks[again])
     keep = area >= max(min_area, 1)
     rows |= {"boxes": boxes, "area": area}
@@ -158,10 +156,8 @@ def train_transforms(
     for name, value in {"flip": flip, "vertical_flip": vertical_flip, "color": color}.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name}={value} is outside of 0–1")
-    if scales and large_scale_jitter:
-        raise ValueError("scales and large_scale_jitter both set the size; give one of them")
-    if crop and large_scale_jitter:
-        raise ValueError("large_scale_jitter has a window of its own; leave crop out")
+    if large_scale_jitter and (scales or crop):
+        raise ValueError(f"{'scales' if scales else 'crop'} and large_scale_jitter both set the size; give one of them")
     steps = [to_tv_tensors]
     if crop:
         steps += [ScaledWindow((crop, crop), scales, max_size) if scales else RandomWindow((crop, crop)), drop_unseen]

@@ -27,8 +27,7 @@ class AspectBatchSampler(Sampler):
     "Batches of images of like shape, in an order, and with a seed an image, that depend only on `seed` and the epoch."
 
     def __init__(
-        self,
-        sizes: Sequence[tuple[int, int]],  # height, width of every image
+        self, sizes: Sequence[tuple[int, int]],  # height, width of every image
         batch_size: int,
         shuffle: bool = True,  # False: in the dataset's order
         seed: int = 0,
@@ -51,15 +50,14 @@ class AspectBatchSampler(Sampler):
         entropy = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
         rng = torch.Generator().manual_seed(int(entropy[0]))
         seeds = torch.randint(2**62, self.aspect.shape, generator=rng).tolist()
-        order = torch.arange(len(seeds))
+        order, full = torch.arange(len(seeds)), len(seeds) // self.batch_size
         if self.shuffle:
-            order = order[torch.randperm(len(seeds), generator=rng)]
-            stretches = order.split(self.batch_size * STRETCH)
+            stretches = torch.randperm(len(seeds), generator=rng).split(self.batch_size * STRETCH)
             order = torch.cat([part[self.aspect[part].argsort(stable=True)] for part in stretches])
-        batches, full = [batch.tolist() for batch in order.split(self.batch_size)], len(order) // self.batch_size
-        if self.shuffle:  # what does not fill a batch stays at the end
-            batches[:full] = [batches[k] for k in torch.randperm(full, generator=rng).tolist()]
-        return [[(index, seeds[index]) for index in batch] for batch in batches[: len(self)]]
+            whole = order[: full * self.batch_size].view(full, self.batch_size)
+            whole[:] = whole[torch.randperm(full, generator=rng)]  # what does not fill a batch stays at the end
+        batches = order.split(self.batch_size)[: len(self)]
+        return [[(index, seeds[index]) for index in batch.tolist()] for batch in batches]
 
     def __iter__(self):
         epoch, start = self.epoch, self.start
@@ -67,8 +65,7 @@ class AspectBatchSampler(Sampler):
         yield from self.batches(epoch)[start:]
 
     def __len__(self) -> int:  # of a whole epoch, wherever the pass begins
-        n = len(self.aspect)
-        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+        return (len(self.aspect) + (0 if self.drop_last else self.batch_size - 1)) // self.batch_size
 
 # %% ../../nbs/data/04_loader.ipynb #16eac8af
 @contextmanager
@@ -92,10 +89,9 @@ class SeededDataset(Dataset):
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
 
-    def __getitem__(self, key: tuple[int, int]):
-        index, seed = key
-        with seeded(seed):
-            return self.dataset[index]
+    def __getitem__(self, key: tuple[int, int]):  # index, seed
+        with seeded(key[1]):
+            return self.dataset[key[0]]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -106,8 +102,7 @@ def image_sizes(dataset: Dataset) -> list[tuple[int, int]]:  # height, width of 
     if isinstance(dataset, Subset):
         sizes = image_sizes(dataset.dataset)
         return [sizes[i] for i in dataset.indices]
-    sizes = getattr(dataset, "image_sizes", None)
-    return [(1, 1)] * len(dataset) if sizes is None else [(int(height), int(width)) for height, width in sizes]
+    return [(int(height), int(width)) for height, width in getattr(dataset, "image_sizes", [(1, 1)] * len(dataset))]
 
 
 def _ignore_interrupts(worker: int):
@@ -166,14 +161,13 @@ def pack(images: list, targets: list[dict]) -> tuple[dict[torch.dtype, Tensor], 
 
 def unpack(parts: dict, images: list, targets: list[dict]) -> tuple[list[Tensor], list[dict]]:
     "Images and targets again, from what `pack` gave; their tensors are views."
-    start = dict.fromkeys(parts, 0)
+    rest = dict(parts)
 
     def take(value):
         if not isinstance(value, _Place):
             return value
-        first, start[value.dtype] = start[value.dtype], start[value.dtype] + value.shape.numel()
-        found = parts[value.dtype][first : start[value.dtype]].view(value.shape)
-        return found.permute(sorted(range(found.ndim), key=value.axes.__getitem__))  # the axes as they were
+        found, rest[value.dtype] = rest[value.dtype].tensor_split([value.shape.numel()])
+        return found.view(value.shape).permute(sorted(range(len(value.axes)), key=value.axes.__getitem__))  # as they were
 
     return map_batch(take, images, targets)
 
@@ -187,5 +181,4 @@ class _Batch(tuple):
 
 def collate(batch: list) -> tuple[list[Tensor], list[dict]]:  # of (image, target) pairs
     "A batch as detectors take it: a list of images, each of its own size, and a list of targets."
-    images, targets = zip(*batch, strict=True)
-    return _Batch((list(images), list(targets)))
+    return _Batch(map(list, zip(*batch, strict=True)))

@@ -25,8 +25,7 @@ CLASS_NAMES = ["background", *SHAPES]
 
 def outline(
     label: int,  # 1…4, an index into `CLASS_NAMES`
-    x: float,  # centre, in pixels
-    y: float,
+    x: float, y: float,  # centre, in pixels
     radius: float,  # from the centre to a corner, in pixels
     angle: float,  # in radians
 ) -> list[float]:  # x1 y1 x2 y2 …, as COCO lists a polygon
@@ -46,10 +45,9 @@ def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> np.ndarr
 # %% ../../nbs/data/01_shapes.ipynb #cbb79cc4
 def mask_boxes(masks: Tensor) -> Tensor:  # [N, H, W] → float32 [N, 4]: x1 y1 x2 y2, zeros for an empty mask
     "The tight box around each mask: from the first pixel's left edge to the last pixel's right edge."
-    _, height, width = masks.shape
     rows, cols = masks.any(dim=2).byte(), masks.any(dim=1).byte()  # (N, H), (N, W)
     x1, y1 = cols.argmax(dim=1), rows.argmax(dim=1)
-    x2, y2 = width - cols.flip(1).argmax(dim=1), height - rows.flip(1).argmax(dim=1)
+    x2, y2 = masks.shape[2] - cols.flip(1).argmax(dim=1), masks.shape[1] - rows.flip(1).argmax(dim=1)
     return torch.stack([x1, y1, x2, y2], dim=1).float() * rows.any(dim=1)[:, None]
 
 # %% ../../nbs/data/01_shapes.ipynb #5a65371d
@@ -80,12 +78,11 @@ def _texture(rng, size):
     if kind < 2:
         return _blobs(rng, size, 8) if kind else np.full(size, 0.5, np.float32)
     y, x = np.ogrid[: size[0], : size[1]]
-    waves = np.sin(np.cos(turn) / width * x + np.sin(turn) / width * y)
-    if kind == 3:
-        waves *= np.sin(np.cos(turn) / width * y - np.sin(turn) / width * x)
+    u, v = np.cos(turn) / width, np.sin(turn) / width
+    waves = np.sin(u * x + v * y) * (np.sin(u * y - v * x) if kind == 3 else 1)
     return np.where(waves > 0, np.float32(1), np.float32(0))
 
-# %% ../../nbs/data/01_shapes.ipynb #8ad18340
+
 def paint(
     masks: np.ndarray,  # bool [N, H, W], no two overlapping
     size: tuple[int, int],  # height, width
@@ -105,9 +102,7 @@ def paint(
 
 # %% ../../nbs/data/01_shapes.ipynb #91105fe1
 def shapes_target(
-    things: list[tuple],  # (label, outlines, iscrowd) of each object
-    masks: np.ndarray,  # bool [N, H, W]
-    image_id: int,
+    things: list[tuple], masks: np.ndarray, image_id: int,  # (label, outlines, iscrowd) of each; bool [N, H, W]
 ) -> dict:
     "The target of a picture of shapes, in torchvision's layout."
     masks = torch.from_numpy(masks.astype(np.uint8))
@@ -133,8 +128,7 @@ def _random_things(rng, size, max_objects, empty, crowds, radius_parts, margin):
     if rng.random() < crowds:
         label, centre = int(rng.integers(1, 5)), rng.uniform(0.2, 0.8, 2) * place
         spots = rng.normal(centre, 0.07 * side, (rng.integers(8, 16), 2))
-        crowd = [outline(label, *spot, side * rng.uniform(0.02, 0.04), rng.uniform(0, 6.3)) for spot in spots]
-        things.append((label, crowd, 1))
+        things = [(label, [outline(label, *at, side * rng.uniform(0.02, 0.04), rng.uniform(0, 6.3)) for at in spots], 1)]
     for _ in range(rng.integers(1, max_objects + 1)):
         near = radius and rng.random() < 0.4  # beside the one before, so that they overlap
         spot = np.clip(rng.normal(spot, radius), 0, place) if near else rng.uniform(margin, 1 - margin, 2) * place
@@ -150,7 +144,7 @@ def dataset_item(image: Tensor, target: dict, transforms) -> tuple[Tensor, dict]
     boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=tuple(image.shape[-2:]))
     return transforms(tv_tensors.Image(image), {**target, "boxes": boxes, "masks": tv_tensors.Mask(target["masks"])})
 
-# %% ../../nbs/data/01_shapes.ipynb #4745ba44
+
 class ShapesDataset(Dataset):
     "A world of shapes without end: image `i` of a seed is always the same, whoever draws it and in whatever order."
 
@@ -158,8 +152,7 @@ class ShapesDataset(Dataset):
     label_of = category_of = {label: label for label in range(1, len(CLASS_NAMES))}  # category ids are the labels
 
     def __init__(
-        self,
-        n: int,  # number of images
+        self, n: int,  # number of images
         size: int | tuple[int, int] = 128,  # height and width, or one number for both
         seed: int = 0,  # another seed, another world
         max_objects: int = 5,  # crowds not counted
