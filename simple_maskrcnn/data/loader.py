@@ -56,7 +56,7 @@ class AspectBatchSampler(Sampler):
             order = torch.cat([part[self.aspect[part].argsort(stable=True)] for part in stretches])
             whole = order[: full * self.batch_size].view(full, self.batch_size)
             whole[:] = whole[torch.randperm(full, generator=rng)]  # what does not fill a batch stays at the end
-        batches = order.split(self.batch_size)[: len(self)]
+        batches = order.split(self.batch_size)[: full if self.drop_last else None]
         return [[(index, seeds[index]) for index in batch.tolist()] for batch in batches]
 
     def __iter__(self):

@@ -107,7 +107,7 @@ class GeneralizedRCNN(nn.Module):
         for result, shape, size in zip(results, [tuple(image.shape[-2:]) for image in images], sizes):
             result["boxes"] = resize_boxes(result["boxes"], size, shape)
             if paste:
-                result["masks"] = paste_masks(result["masks"], result["boxes"], shape, self.roi_heads.exact_masks)
+                result["masks"] = paste_masks(result["masks"], result["boxes"], shape, self.exact_masks)
         return results
 
     def losses(self, images: list[Tensor], targets: list[dict]) -> dict[str, Tensor]:
