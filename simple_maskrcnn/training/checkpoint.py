@@ -20,9 +20,8 @@ from ..files import sync_folder, write_atomic
 CHECKPOINTS = NEW, NEWEST, PREVIOUS = "checkpoint-new.pt", "checkpoint.pt", "checkpoint-previous.pt"
 
 
-def save_checkpoint(folder: str | Path, state: dict) -> None:  # state: tensors, numbers, strings, lists and dicts of these
+def save_checkpoint(folder: Path, state: dict) -> None:  # state: tensors, numbers, strings, lists and dicts of these
     "Write the newest checkpoint; the one that was the newest is kept as the one before."
-    folder = Path(folder)
     write_atomic(folder / NEW, lambda file: torch.save(state, file))
     if (folder / NEWEST).exists():
         os.replace(folder / NEWEST, folder / PREVIOUS)
@@ -43,7 +42,6 @@ def load_checkpoint(folder: str | Path) -> dict | None:  # None: there is none
             warnings.warn(f"{path} is damaged ({error}); the checkpoint before it is taken, if there is one", stacklevel=2)
     if found:
         raise ValueError(f"none of the checkpoints in {folder} can be read; to begin anew, remove them or give another folder")
-    return None
 
 # %% ../../nbs/training/02_checkpoint.ipynb #9b965195
 def differences(saved: dict, now: dict) -> list[str]:
@@ -58,9 +56,8 @@ def differences(saved: dict, now: dict) -> list[str]:
     return found
 
 # %% ../../nbs/training/02_checkpoint.ipynb #969a2403
-def save_model(model, folder: str | Path) -> None:
+def save_model(model, folder: Path) -> None:
     "What `model.save_pretrained` writes, each file in one move over what an earlier epoch has left."
-    folder = Path(folder)
     draft = folder.with_name(f".{folder.name}.saving")
     shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
     model.save_pretrained(draft)

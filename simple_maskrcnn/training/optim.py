@@ -17,9 +17,7 @@ DECAY = {"sgd": 1e-4, "adamw": 0.05}  # weight decay
 
 
 def make_optimizer(
-    model: nn.Module,
-    name: str,  # "sgd" or "adamw"
-    lr: float,
+    model: nn.Module, name: str, lr: float,  # name: "sgd" or "adamw"
     weight_decay: float | None = None,  # None: that of `DECAY`
     momentum: float = 0.9,  # of sgd
 ) -> torch.optim.Optimizer:
@@ -51,8 +49,7 @@ SCHEDULES = ("constant", "step", "multistep", "cosine")
 
 def lr_factor(
     step: int, steps: int,  # this one, where 0 is the first; and how many the whole run has
-    schedule: str = "cosine",  # one of `SCHEDULES`
-    warmup: int = 0,  # steps
+    schedule: str = "cosine", warmup: int = 0,  # one of `SCHEDULES`; and how many steps it takes to warm up
     drops: Sequence[int] = (),  # "multistep": the steps at which it falls; "step": one number, it falls every so many
     gamma: float = 0.1,  # … to this share of what it was
 ) -> float:
@@ -71,8 +68,7 @@ def lr_factor(
 # %% ../../nbs/training/01_optim.ipynb #dd3ebb9e
 @torch.no_grad()
 def update_ema(
-    average: nn.Module,  # a copy of the network, changed only here
-    model: nn.Module,
+    average: nn.Module, model: nn.Module,  # average: a copy of the network, changed only here
     step: int,  # steps done so far: in the beginning the average is short
     decay: float,  # share of the average that stays at each step, for example 0.999
 ) -> None:
