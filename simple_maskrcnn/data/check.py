@@ -24,7 +24,7 @@ from torch.utils.data import Dataset, Subset
 from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset, problem_report, read_image
-from .loader import seeded
+from .loader import SeededDataset
 from .shapes import mask_boxes
 from ..files import write_atomic
 from ..network.boxes import box_iou
@@ -63,10 +63,8 @@ CORNERS = f"{MISFIT}, but would as x1 y1 x2 y2 (bbox is x, y, width, height)"
 
 
 def object_faults(
-    boxes: Tensor,  # float [N, 4], x1 y1 x2 y2: as annotated
-    around: Tensor,  # float [N, 4]: around the masks
-    areas: list[int],  # pixels of each mask
-    size: tuple[int, int],  # of the image: height, width
+    boxes: Tensor, around: Tensor,  # float [N, 4], x1 y1 x2 y2: as annotated, and around the masks
+    areas: list[int], size: tuple[int, int],  # pixels of each mask; height, width of the image
 ) -> list[str | None]:  # one an object
     "What is wrong with each object, or to be noted: a mask without pixels, a box of which less than half fits."
     misfit = (box_iou(boxes, around).diagonal() < 0.5) & ((boxes - around).abs().amax(1) > 2)
@@ -186,8 +184,7 @@ def look_at_items(dataset: Dataset, most: int = 64) -> dict:  # kind → places
     "Look at some items of any dataset, evenly spread, as they come out of its transforms."
     findings, step = {}, -(-len(dataset) // most)
     for i in range(0, len(dataset), max(1, step)):
-        with seeded(i):
-            image, target = dataset[i]
+        image, target = SeededDataset(dataset)[i, i]
         boxes, masks = (target.get(key) for key in ("boxes", "masks"))
         if not all(isinstance(x, Tensor) for x in (image, boxes, masks)):
             continue  # the network will say so, here and below
@@ -208,8 +205,7 @@ def look_at_items(dataset: Dataset, most: int = 64) -> dict:  # kind → places
 
 # %% ../../nbs/data/05_check.ipynb #c20980cb
 def check_files(
-    image_dir: str | Path,
-    annotation_file: str | Path,
+    image_dir: str | Path, annotation_file: str | Path,
     progress: bool = True,  # show a bar
     boxes_from_masks: bool = False,  # as of `CocoDataset`
 ) -> dict:  # as of `check_dataset`

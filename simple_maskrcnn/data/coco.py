@@ -9,10 +9,8 @@ __all__ = ['read_image', 'rle_counts', 'mask_record', 'write_shapes', 'to_rle', 
 # %% ../../nbs/data/02_coco.ipynb #94ec5222
 import json
 import math
-import os
 import pickle
 import warnings
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +29,9 @@ def read_image(path: str | Path) -> Tensor:  # uint8 [3, H, W], RGB, upright
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
-            if image.mode == "F":
-                raise ValueError("its pixels are fractions of unknown range; save it with 8 or 16 bits")
-            if image.mode.startswith("I"):  # 16 bits: keep the upper eight
+            if image.mode[0] in "FI":  # 16 bits: keep the upper eight
                 values = np.asarray(image)
-                if values.min() < 0 or values.max() > 65535:
+                if image.mode == "F" or values.min() < 0 or values.max() > 65535:
                     raise ValueError(f"its pixels go from {values.min()} to {values.max()}; save it with 8 or 16 bits")
                 if 255 < values.max() < 4096:
                     warnings.warn("pictures with 16 bits whose values stay below 4,096, as a 12-bit camera writes them, are "
@@ -70,9 +66,8 @@ def mask_record(mask: np.ndarray) -> dict:  # bbox as x, y, width, height; area;
             "segmentation": {**rle, "counts": rle["counts"].decode()}}
 
 
-def _shape_record(mask, thing):
+def _shape_record(mask, label, outlines, iscrowd):
     "One object of the world of shapes: a polygon if it is whole, RLE if not, plain runs for a crowd."
-    label, outlines, iscrowd = thing
     record = {"category_id": label, "iscrowd": iscrowd, **mask_record(mask)}
     if iscrowd:
         record["segmentation"]["counts"] = rle_counts(record["segmentation"]["counts"].encode())
@@ -83,30 +78,28 @@ def _shape_record(mask, thing):
 
 def write_shapes(
     folder: str | Path,  # gets train/, val/ and annotations/instances_train.json, instances_val.json
-    n_train: int = 1000,
-    n_val: int = 100,
+    n_train: int = 1000, n_val: int = 100,
     size: int | tuple[int, int] = 128,  # height and width, or one number for both
     seed: int = 0,  # no two seeds share a picture, nor do train and val
     **options,  # of `ShapesDataset`: max_objects, empty, crowds, radius_parts, margin, min_visible
 ) -> Path:  # the folder
     "Write the world of shapes as a dataset in COCO format. A folder with an annotation file is complete."
-    folder = Path(folder)
-    files = {split: folder / "annotations" / f"instances_{split}.json" for split in ("train", "val")}
+    files = {split: Path(folder, "annotations", f"instances_{split}.json") for split in ("train", "val")}
     for split, file in files.items():
-        (folder / split).mkdir(parents=True, exist_ok=True)
+        Path(folder, split).mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
     for (split, file), n, world_seed in zip(files.items(), (n_train, n_val), (2 * seed, 2 * seed + 1)):
         world, images, annotations = ShapesDataset(n, size, world_seed, **options), [], []
         for i in range(n):
             image, target, things = world.draw(i)
             images.append({"id": i, "file_name": f"{i:06d}.png", "height": world.size[0], "width": world.size[1]})
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / split / images[i]["file_name"])
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(Path(folder, split, images[i]["file_name"]))
             for mask, thing in zip(target["masks"].numpy(), things):
-                annotations.append({"id": len(annotations) + 1, "image_id": i, **_shape_record(mask, thing)})
+                annotations.append({"id": len(annotations) + 1, "image_id": i, **_shape_record(mask, *thing)})
         categories = [{"id": label, "name": world.class_names[label]} for label in world.label_of]
         content = json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode()
         write_atomic(file, lambda draft, content=content: draft.write(content))
-    return folder
+    return Path(folder)
 
 # %% ../../nbs/data/02_coco.ipynb #6bec5c1c
 def to_rle(segmentation: list | dict, size: tuple[int, int]) -> dict:  # size: height, width
@@ -122,7 +115,7 @@ def decode_masks(rles: list[dict], size: tuple[int, int]) -> Tensor:  # height, 
     masks, (height, width) = np.zeros((len(rles), *size), np.uint8), size
     boxes = coco_mask.toBbox(rles).astype(int).tolist() if rles else []
     for mask, rle, (x, y, w, h) in zip(masks, rles, boxes):
-        if w:  # not empty
+        if w:  # not empty; runs of no pixels may lie anywhere
             runs = rle_counts(rle["counts"])
             runs[0], runs[-1] = runs[0] - height * x, runs[-1] - height * (width - x - w)
             columns = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(w, height)
@@ -130,30 +123,26 @@ def decode_masks(rles: list[dict], size: tuple[int, int]) -> Tensor:  # height, 
     return torch.from_numpy(masks)
 
 # %% ../../nbs/data/02_coco.ipynb #ce5f6a91
-def _mask_rules(segmentation, height, width):
-    if isinstance(segmentation, dict):
-        size, counts = segmentation["size"], segmentation["counts"]
-        yield list(size) != [height, width], "mask of another size than its image", f"{size}, not {[height, width]}"
-        runs = rle_counts(counts.encode()) if isinstance(counts, str) else counts
-        yield min(runs, default=-1) < 0 or sum(runs) != height * width, "runs do not fill the image", counts
-        return
-    yield not segmentation, "no mask", segmentation
-    for polygon in segmentation:
-        yield len(polygon) < 6 or len(polygon) % 2, "polygon with fewer than 3 points, or half a point", polygon
-        finite = math.isfinite(sum(polygon)) and -1e6 < min(polygon) and max(polygon) < 1e6
-        yield not finite, "polygon point not finite, or beyond a million pixels", polygon
-
-
 def _annotation_rules(annotation, images, label_of, boxes_from_masks=False):
     key, image_id, category = (annotation[field] for field in ("id", "image_id", "category_id"))
     yield not isinstance(key, int), "annotation id is not a whole number", key
     yield image_id not in images, "annotation of an image that is unknown or left out", image_id
     yield category not in label_of, "annotation of an unknown category", category
     yield annotation.get("iscrowd", 0) not in (0, 1), "iscrowd is neither 0 nor 1", annotation.get("iscrowd")
-    height, width = images[image_id]["height"], images[image_id]["width"]
-    yield from _mask_rules(annotation["segmentation"], height, width)
+    height, width, mask = images[image_id]["height"], images[image_id]["width"], annotation["segmentation"]
+    if isinstance(mask, dict):
+        size, counts = mask["size"], mask["counts"]
+        yield list(size) != [height, width], "mask of another size than its image", f"{size}, not {[height, width]}"
+        runs = rle_counts(counts.encode()) if isinstance(counts, str) else counts
+        yield min(runs, default=-1) < 0 or sum(runs) != height * width, "runs do not fill the image", counts
+    else:
+        yield not mask, "no mask", mask
+        for polygon in mask:
+            yield len(polygon) < 6 or len(polygon) % 2, "polygon with fewer than 3 points, or half a point", polygon
+            finite = math.isfinite(sum(polygon)) and -1e6 < min(polygon) and max(polygon) < 1e6
+            yield not finite, "polygon point not finite, or beyond a million pixels", polygon
     if boxes_from_masks:
-        annotation["bbox"] = coco_mask.toBbox(to_rle(annotation["segmentation"], (height, width))).tolist()
+        annotation["bbox"] = coco_mask.toBbox(to_rle(mask, (height, width))).tolist()
     x, y, w, h = box = annotation["bbox"]
     yield not math.isfinite(sum(box) + annotation.get("area", 0)), "box or area is not finite", box
     yield w <= 0 or h <= 0, "box without area (bbox is x, y, width, height)", box
@@ -167,11 +156,6 @@ def _image_rules(record, image_dir, files):
     yield not whole or 0 in numbers[1:], "image id, height or width is not a whole number", numbers
     path = Path(image_dir, record["file_name"])
     yield record["file_name"] not in files and not path.is_file(), "image file is missing", path
-
-
-def _broken_rule(rules) -> tuple[str, object] | None:  # of rules (is it broken, kind, value)
-    "The kind and the value of the first rule that is broken; None if all hold."
-    return next(((kind, value) for broken, kind, value in rules if broken), None)
 
 # %% ../../nbs/data/02_coco.ipynb #d4a0deeb
 def load_coco(annotation_file: str | Path) -> tuple[dict, list, dict]:
@@ -202,20 +186,19 @@ def check_coco(
     boxes_from_masks: bool = False,  # instead of looking at each `bbox`, put the box around the mask there
 ) -> tuple[list, list, dict]:  # the images and annotations that can be used; what is wrong: kind → places
     "Check every record of a COCO file, without opening the images."
-    images, annotations, problems, files = {}, {}, {}, set(os.listdir(image_dir))
+    images, annotations, problems, files = {}, {}, {}, {path.name for path in Path(image_dir).iterdir()}
     todo = [(record, images, _image_rules, (image_dir, files)) for record in content["images"]]
-    todo += [(record, annotations, _annotation_rules, (images, label_of, boxes_from_masks))
-             for record in content["annotations"]]
+    context = images, label_of, boxes_from_masks
+    todo += [(record, annotations, _annotation_rules, context) for record in content["annotations"]]
     for record, usable, rules, context in todo:
         try:
             record = {**record}  # its box may be replaced
-            problem = _broken_rule(rules(record, *context))
-            if not problem and record["id"] in usable:
+            problem = next((fault for broken, *fault in rules(record, *context) if broken), None)
+            if not problem and usable.setdefault(record["id"], record) is not record:
                 problem = "id is used twice", record["id"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = "a field is missing" if isinstance(error, KeyError) else "a field has the wrong type", error
         if not problem:
-            usable[record["id"]] = record
             continue
         where = {key: record.get(key) for key in ("id", "image_id", "file_name")} if isinstance(record, dict) else {}
         if isinstance(where.get("image_id"), int) and where["image_id"] in images:
@@ -249,8 +232,7 @@ class CocoAnnotations:
         boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]  # x y w h → x1 y1 x2 y2
         self._boxes = np.clip(boxes, 0, np.tile(self.image_sizes[rows, ::-1], 2), dtype=np.float32)  # to the picture
-        masks = [a["segmentation"] for a in annotations]
-        packs = [pickle.dumps(masks[start:end]) for start, end in pairwise(self._first)]
+        packs = [pickle.dumps([a["segmentation"] for a in annotations[i:j]]) for i, j in zip(self._first, self._first[1:])]
         self._offsets, self._segmentations = np.cumsum([0, *map(len, packs)]), b"".join(packs)
 
     def __len__(self):
@@ -281,9 +263,7 @@ class CocoDataset(CocoAnnotations, Dataset):
     "Images and targets of any dataset in COCO format."
 
     def __init__(
-        self,
-        image_dir: str | Path,
-        annotation_file: str | Path,
+        self, image_dir: str | Path, annotation_file: str | Path,
         transforms=None,  # called with a tv_tensors.Image (uint8) and the target; what it returns is the item
         skip_bad: bool = False,  # leave bad records and unreadable images out with a warning, instead of stopping
         drop_empty: bool = False,  # leave out the images without annotations
@@ -311,14 +291,13 @@ class CocoDataset(CocoAnnotations, Dataset):
         path, (height, width) = self.image_dir / str(self.file_names[index]), self.image_sizes[index]
         try:
             image = read_image(path)
+            if image.shape[-2:] == (height, width):
+                return image
+            raise ValueError(f"{path} is {image.shape[2]}×{image.shape[1]} pixels when upright, but {self.annotation_file} "
+                             f"says {width}×{height}. Annotations count on the picture as viewers show it, with its EXIF "
+                             "orientation: annotate that one, or write the file without the EXIF tag.")
         except (ValueError, OSError) as error:
             raise ValueError(f"image id {self.image_ids[index]}: {error}") from error
-        if image.shape[-2:] != (height, width):
-            raise ValueError(f"image id {self.image_ids[index]}: {path} is {image.shape[2]}×{image.shape[1]} pixels when "
-                             f"upright, but {self.annotation_file} says {width}×{height}. Annotations count on the picture "
-                             "as viewers show it, with its EXIF orientation applied: annotate that one, or write the file "
-                             "anew without the EXIF tag.")
-        return image
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         index = range(len(self))[index]

@@ -9,6 +9,7 @@ __all__ = ['VOC_CLASSES', 'voc_objects', 'write_coco', 'voc_to_coco', 'file_obje
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,7 @@ def _indices(file: Path) -> np.ndarray:  # uint8 [H, W]
 
 
 def voc_objects(
-    object_file: Path,  # of `SegmentationObject`
-    class_file: Path,  # of `SegmentationClass`
+    object_file: Path, class_file: Path,  # of `SegmentationObject` and of `SegmentationClass`
 ) -> list[tuple[np.ndarray, int]]:  # mask, bool [H, W], and category id, 1…20, of each object; void belongs to none
     "The objects that are painted into VOC's two pictures."
     objects, classes = _indices(object_file), _indices(class_file)
@@ -64,11 +64,9 @@ def write_coco(
         raise FileNotFoundError(f"{len(missing)} files are missing, the first is {missing[0]}; is the dataset complete?")
     state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for paths in files for path in paths]
     digest = hashlib.sha256(repr([names, class_names, state]).encode()).hexdigest()
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or it is somebody else's
         if json.loads(annotation_file.read_bytes())["info"]["made_from"] == digest:
             return
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is somebody else's
-        pass
     images, annotations = [], []
     for number, (name, paths) in enumerate(zip(tqdm(names, annotation_file.name, disable=not progress), sources), start=1):
         height, width = read_image(image_dir / name).shape[-2:]  # upright, as it will be read
@@ -82,7 +80,7 @@ def write_coco(
     content = {"info": {"made_from": digest}, "images": images, "annotations": annotations, "categories": categories}
     write_atomic(annotation_file, lambda draft: draft.write(json.dumps(content).encode()))
 
-# %% ../../nbs/data/06_formats.ipynb #b81c323f
+
 def voc_to_coco(
     voc_dir: str | Path,  # with JPEGImages, SegmentationObject, SegmentationClass and ImageSets; mostly called VOC2012
     output_dir: str | Path | None = None,  # gets instances_train.json …; None: the folder annotations in `voc_dir`
@@ -110,9 +108,8 @@ def voc_to_coco(
 def file_objects(paths: list[Path]) -> list[tuple[np.ndarray, int]]:  # mask, bool [H, W], and category id, which is 1
     "The objects of mask files, one each: whatever is not 0 belongs to it."
     masks = [_indices(path) > 0 for path in paths]
-    for mask, path in zip(masks, paths):
-        if not mask.any():
-            raise ValueError(f"{path} is a mask without a pixel; delete the file, if there is no object")
+    if empty := [path for mask, path in zip(masks, paths) if not mask.any()]:
+        raise ValueError(f"{empty[0]} is a mask without a pixel; delete the file, if there is no object")
     return [(mask, 1) for mask in masks]
 
 
