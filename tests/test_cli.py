@@ -245,8 +245,10 @@ def test_help(name, monkeypatch):
 
 
 def commands_of_the_readme() -> list[list[str]]:
-    """The words of every command for `simple-maskrcnn` in the README's blocks, without the program itself."""
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    """The words of every command for `simple-maskrcnn` in the blocks of README and results, without the program itself."""
+    results = json.loads((ROOT / "nbs" / "results.ipynb").read_text(encoding="utf-8"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + "\n".join("".join(c["source"]) for c in results["cells"])
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [shlex.split(found[1], comments=True) for line in lines
             if (found := re.match(r"[^#]*simple(?:-maskrcnn|_maskrcnn\.cli) (.*)", line))]
@@ -255,7 +257,7 @@ def commands_of_the_readme() -> list[list[str]]:
 def test_the_commands_of_the_readme_are_understood():
     group = typer.main.get_command(cli.app)
     found = commands_of_the_readme()
-    assert {"check", "train", "predict"} <= {name for name, *_ in found} and len(found) >= 5
+    assert {"check", "train", "predict"} <= {name for name, *_ in found} and len(found) >= 6
     for name, *words in found:
         group.commands[name].make_context(name, words)  # an option that does not exist is an error
 
