@@ -154,7 +154,7 @@ def draw(runs, file):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each variant")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each variant")
     parser.add_argument("--json", type=Path, help="read and write this file (default: results/ablations-cpu.json)")
     parser.add_argument("--draw", type=Path, metavar="FILE", help="run nothing, draw what is in the JSON")
     parser.add_argument("--quick", action="store_true", help="a few steps from one seed; such figures mean nothing")

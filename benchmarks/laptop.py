@@ -24,7 +24,7 @@ from demo import NETWORK, SIZE, WORLD
 from simple_maskrcnn import ShapesDataset, maskrcnn
 from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.training.optim import make_optimizer
-from simple_maskrcnn.training.train import memory_mb
+from simple_maskrcnn.training.run import memory_mb
 
 
 def one_picture():
