@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm.contrib.concurrent import thread_map
 
-from .coco import CocoDataset, problem_report, read_image
+from .coco import CocoDataset, problem_report
+from .images import read_image
 from .loader import SeededDataset
 from .shapes import mask_boxes
 from ..files import write_atomic

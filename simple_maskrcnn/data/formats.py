@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .coco import mask_record, read_image
+from .coco import mask_record
+from .images import read_image
 from ..files import write_atomic
 
 # %% ../../nbs/data/06_formats.ipynb #359e3ecb

@@ -28,7 +28,8 @@ from tqdm.auto import tqdm
 
 from ..evaluation.ap import coco_objects
 from ..files import write_atomic
-from ..data.coco import read_image, rle_counts
+from ..data.coco import rle_counts
+from ..data.images import read_image
 from ..evaluation.evaluate import evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
