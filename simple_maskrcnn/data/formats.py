@@ -147,8 +147,8 @@ def file_objects(paths: list[Path]) -> list[tuple[np.ndarray, int]]:  # mask, bo
         labels = len(paths) == 1 and values[-1] == len(values) < (255 if numbers.dtype.itemsize == 1 else 65535)
         if len(values) > 1 and not labels:
             raise ValueError(f"{printable(path)} has {len(values)} values besides 0, such as {values[:3].tolist()}; a "
-                             "mask file has one. If they are soft edges, or traces of JPEG, save it in black and white; if they number the "
-                             "objects, let it be the only file, with the numbers 1, 2, 3 … and no gap, in 16 bits.")
+                             "mask file has one. If they are soft edges, or traces of JPEG, save it in black and white; if they "
+                             "number the objects, let it be the only file, with the numbers 1, 2, 3 … and no gap, in 16 bits.")
         found += [(numbers == value, 1) for value in values]
     return found
 
