@@ -11,7 +11,6 @@ __all__ = ['TINY', 'EMPTY', 'MISFIT', 'TWICE', 'SMALL', 'FAR', 'CORNERS', 'NOTHI
 import hashlib
 import json
 import os
-import stat
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,7 +29,7 @@ from .coco import CocoDataset, problem_report
 from simple_maskrcnn.data.hints import (  # noqa: F401  check_network, check_parts: from here, too
     FAINT, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, check_parts, many_objects,
 )
-from .images import file_notes, read_image
+from .images import SoundFile, file_notes, max_pixels, open_image, read_image
 from .loader import SeededDataset
 from .shapes import mask_boxes
 from ..files import printable, write_atomic
@@ -39,10 +38,10 @@ from ..network.boxes import box_iou
 # %% ../../nbs/data/05_check.ipynb #b875a37f
 def upright_size(path: str | Path, pages=None) -> tuple[int, int]:  # height, width, as viewers show it; pages: of `read_image`
     "The size of an image file that can be read; for one that cannot, an error of Pillow's or of `read_image`'s."
-    with Image.open(path) as image:
+    with open_image(path) as image:
         if image.format == "PNG":
             image.verify()  # every part of the file carries a checksum, and the last part is called IEND
-    with Image.open(path) as image:
+    with open_image(path) as image:
         size, simple = image.size[::-1], image.format in ("JPEG", "PNG") and getattr(image, "n_frames", 1) == 1
         if simple and pages is None and "16" not in str(image.tile[0].args):  # 8 bits or fewer, one picture
             image.draft(image.mode, (1, 1))  # of a JPEG every byte is decoded, but only an eighth of rows and columns
@@ -53,15 +52,13 @@ def upright_size(path: str | Path, pages=None) -> tuple[int, int]:  # height, wi
 
 # %% ../../nbs/data/05_check.ipynb #225bf88c
 def image_fault(path: Path, size: tuple[int, int], pages=None) -> tuple[str, str] | None:  # size: height, width
-    "What is wrong with an image file, and the value that is; None if it is whole and of the size that is annotated."
+    "What is wrong with an image file, and the value that is; None if it can be read and has the size that is annotated."
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return "image is no regular file", "a folder, a pipe or a device"  # to open a pipe is to wait
         height, width = upright_size(path, pages)
-    except FileNotFoundError:
-        return "image file is missing", "it may be a link to nothing"
     except Exception as error:  # Pillow raises half a dozen types
-        return "image cannot be decoded", str(error).replace(str(path), path.name)
+        error = error.__cause__ or error  # that of `read_image` says more than the place has room for
+        kind = {SoundFile: "image is sound, but not read", FileNotFoundError: "image file is missing"}
+        return kind.get(type(error), "image cannot be decoded"), str(error).replace(str(path), path.name)
     if (height, width) != size:
         return "image of another size than annotated", f"{width}×{height} when upright, not {size[1]}×{size[0]}"
 
@@ -93,7 +90,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
     if fault := image_fault(path, size, dataset.pages):
         problems.append((fault[0], f"{place}: {fault[1]}"))
     else:
-        notes += [(kind, f"{place}: {detail}") for kind, detail in file_notes(path)]
+        notes += [(kind, f"{place}: {detail}") for kind, detail in file_notes(path, dataset.pages)]
     areas = [int(coco_mask.area(rle)) for rle in rles]  # one by one: in a list, pycocotools takes 255 at most
     boxes, around = dataset._boxes[own], np.float32([coco_mask.toBbox(rle) for rle in rles]).reshape(-1, 4)
     around[:, 2:] += around[:, :2]  # x y w h → x1 y1 x2 y2
@@ -193,7 +190,7 @@ VERSION = 2  # of these rules: after a change of them, every image is looked at 
 def fingerprint(dataset: CocoDataset, index: int) -> str:
     "A digest of all that `look` looks at. It opens no image: what the disk says of the file stands for its content."
     own, (start, end), path = dataset.own(index), dataset._offsets[index : index + 2], dataset.file_names[index]
-    values = [VERSION, PIL.__version__, Image.MAX_IMAGE_PIXELS, dataset.pages, str(path), dataset.image_sizes[index].tolist()]
+    values = [VERSION, PIL.__version__, max_pixels(), dataset.pages, str(path), dataset.image_sizes[index].tolist()]
     try:  # the time of the last change (ctime) is also that of a permission, and no program can set it
         file = os.stat(path := dataset.image_dir / str(path))
         values += [file.st_size, file.st_mtime_ns, file.st_ctime_ns, file.st_ino, os.access(path, os.R_OK)]

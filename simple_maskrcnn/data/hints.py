@@ -151,9 +151,10 @@ def _fit(sizes: np.ndarray, shorter: float, longer: float) -> np.ndarray:  # hei
 
 
 def least_scale(model: nn.Module, transforms, sizes: np.ndarray) -> np.ndarray:  # height, width `[N, 2]` → `[N]`
-    "The least factor by which training, with these transforms, resizes pictures of these sizes."
+    "The least factor by which training resizes pictures of these sizes; 0 if these transforms are not those of training."
     sizes, scale, resize = sizes.astype(float), np.ones(len(sizes)), model.transform
-    steps = list(getattr(transforms, "transforms", []))
+    kinds = RandomWindow, v2.ScaleJitter, v2.RandomShortestSize
+    steps = [step for step in getattr(transforms, "transforms", []) if isinstance(step, kinds)]
     for step in [*steps, resize] if resize.train_resize else steps:
         factor = np.ones(len(sizes))
         if isinstance(step, ScaledWindow):
@@ -165,7 +166,7 @@ def least_scale(model: nn.Module, transforms, sizes: np.ndarray) -> np.ndarray: 
         scale, sizes = scale * factor, sizes * factor[:, None]
         if isinstance(step, RandomWindow):
             sizes[:] = step.size
-    return scale
+    return scale if steps or resize.train_resize else np.zeros(len(sizes))
 
 
 def small_pictures(model: nn.Module, dataset: CocoDataset, indices: list[int], scale: np.ndarray) -> dict:  # kind → places
