@@ -166,7 +166,9 @@ def format_check(report: dict) -> str:  # of `check_dataset`
     return "\n".join([*lines, "no problems"] if sound else lines)  # without classes, not everything was looked at
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
-NOTES = (TWICE, SMALL, FAR, COPY, CROWDS, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT)  # with those of `CocoDataset.notes`
+NOTES = (TWICE, SMALL, FAR, COPY, CROWDS, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT,
+         "two ids", "renumbered", "taken from its file", "as text", "left out", "merged", "called background", "is null",  # records
+         "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels")  # files: parts of their kinds' names
 
 
 class StrictError(ValueError):
