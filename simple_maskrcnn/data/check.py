@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -27,7 +26,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset, problem_report
 from simple_maskrcnn.data.hints import (  # noqa: F401  check_network, check_parts: from here, too
-    FAINT, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, check_parts, many_objects,
+    FAINT, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, check_parts, many_objects, middle,
 )
 from .images import SoundFile, file_notes, max_pixels, open_image, read_image
 from .loader import SeededDataset
@@ -82,15 +81,16 @@ def object_faults(
             for area, bad, corner in zip(areas, misfit.tolist(), corners.tolist())]
 
 # %% ../../nbs/data/05_check.ipynb #25a1d330
-def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (kind, place); areas: pixels of each object
+def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (kind, place); areas: pixels; piece: of the file
     "Look at one image and its objects, crowds too."
     size, own, rles = tuple(dataset.image_sizes[index].tolist()), dataset.own(index), dataset.rles(index)
     key, name, problems, notes, seen = dataset.image_ids[index], str(dataset.file_names[index]), [], [], {}
-    path, place = dataset.image_dir / name, f"id {key}, file_name {name}"
+    path, place, piece = dataset.image_dir / name, f"id {key}, file_name {name}", None
     if fault := image_fault(path, size, dataset.pages):
         problems.append((fault[0], f"{place}: {fault[1]}"))
     else:
         notes += [(kind, f"{place}: {detail}") for kind, detail in file_notes(path, dataset.pages)]
+        piece = hashlib.sha256(middle(path)).hexdigest()
     areas = [int(coco_mask.area(rle)) for rle in rles]  # one by one: in a list, pycocotools takes 255 at most
     boxes, around = dataset._boxes[own], np.float32([coco_mask.toBbox(rle) for rle in rles]).reshape(-1, 4)
     around[:, 2:] += around[:, :2]  # x y w h → x1 y1 x2 y2
@@ -106,7 +106,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
             notes.append((FAR, f"{where}: {said[i]:g}, its mask has {areas[i]}"))
         if (first := seen.setdefault((label, crowd, rles[i]["counts"]), number)) != number:
             notes.append((TWICE, f"{where}: as id {first}"))
-    return {"problems": problems, "notes": notes, "areas": areas}
+    return {"problems": problems, "notes": notes, "areas": areas, "piece": piece}
 
 # %% ../../nbs/data/05_check.ipynb #5758b328
 NOTHING, MISSING = "nothing to learn from", "class without objects"
@@ -139,7 +139,10 @@ def check_dataset(
     counts = report["counts"] | {"images": len(indices), "objects": int(single.sum()), "crowds": int((~single).sum()),
                                  "images without objects": int((dataset.annotation_counts[indices] == 0).sum())}
     crowds = f"{counts['crowds']} of {len(rows)} annotations have iscrowd 1; those of single objects should have 0"
-    copies = alike([*dict.fromkeys(dataset.image_dir / str(dataset.file_names[i]) for i in indices)])
+    likely = {}  # files with the same piece, as the looks remember it
+    for i, seen in zip(indices, looks):
+        likely.setdefault(seen["piece"], {})[dataset.image_dir / str(dataset.file_names[i])] = None
+    copies = [group for piece, files in likely.items() if piece and len(files) > 1 for group in alike([*files])]
     if not len(areas):
         problems[NOTHING] = [crowds if len(rows) else f"no annotations for {len(indices)} images"]
     notes |= {CROWDS: [crowds] * (len(areas) < 3 * counts["crowds"] and len(areas) > 0),
@@ -166,9 +169,11 @@ def format_check(report: dict) -> str:  # of `check_dataset`
     return "\n".join([*lines, "no problems"] if sound else lines)  # without classes, not everything was looked at
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
-NOTES = (TWICE, SMALL, FAR, COPY, CROWDS, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT,
-         "two ids", "renumbered", "taken from its file", "as text", "left out", "merged", "called background", "is null",  # records
-         "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels")  # files: parts of their kinds' names
+NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
+    TWICE, SMALL, FAR, COPY, CROWDS, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT,
+    "two ids", "renumbered", "taken from its file", "as text", "left out", "merged", "called background", "is null",
+    "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels",
+)
 
 
 class StrictError(ValueError):
