@@ -3,7 +3,7 @@
 Every case is an annotation file and a file of detections, with valid numbers throughout. Each evaluator reads them in the
 way its own documentation shows; torchmetrics, which reads no files, gets the same boxes or masks as tensors; this project
 gets a dataset and a network that answers with the detections. Nothing is installed: a package that is missing is named,
-and its column left out. To have all of them:
+and of it what the JSON file says already is kept. To have all of them:
 
     pip install faster-coco-eval hotcoco ultrafast-pycocotools torchmetrics
 
@@ -320,7 +320,7 @@ def found_tools() -> tuple[dict, dict[str, str]]:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
-            print(f"{name} is not installed, its column is left out (pip install {name})", file=sys.stderr)
+            print(f"{name} is not installed (pip install {name})", file=sys.stderr)
     return {name: TOOLS[name]() for name in versions}, versions
 
 
@@ -329,6 +329,8 @@ def main():
     parser.add_argument("--only", nargs="+", default=[""], help="the cases in whose names one of these words stands")
     parser.add_argument("--json", type=Path, help="write what they say, and their versions, to this file")
     args = parser.parse_args()
+    if args.json and args.only != [""]:
+        parser.error("--json is for all cases; leave --only out")
     tools, versions = found_tools()
     rows = []
     for one in cases():
@@ -339,7 +341,12 @@ def main():
             for name, said in answers.items():
                 print(f"  {name:22} {said['says']}{'   (warns: ' + said['warns'] + ')' if 'warns' in said else ''}")
     if args.json:
-        save_figures(args.json, "python benchmarks/evaluators.py", {"versions": versions, "rows": rows})
+        old = json.loads(args.json.read_text(encoding="utf-8")) if args.json.exists() else {"versions": {}, "rows": []}
+        kept = {row["case"]: row["answers"] for row in old["rows"]}
+        for row in rows:  # what is not installed says what it said
+            answers = kept.get(row["case"], {}) | row["answers"]
+            row["answers"] = {name: answers.get(name, {"says": "not asked"}) for name in old["versions"] | versions}
+        save_figures(args.json, "python benchmarks/evaluators.py", {"versions": old["versions"] | versions, "rows": rows})
 
 
 if __name__ == "__main__":
