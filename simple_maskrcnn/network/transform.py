@@ -111,14 +111,19 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
     "Raise an error that names the image in the batch, the field and the object if a target cannot be right."
     given = len(targets) if isinstance(targets, list | tuple) else 0 if targets is None else f"a {type(targets).__name__}"
     if given != len(images):
-        raise ValueError(f"{len(images)} images need as many targets, a list of dicts, got {given}; a network in training mode "
-                         "asks for them, and model.eval() puts it into the mode that predicts")
+        raise ValueError(f"{len(images)} images need as many targets, got {given}; a network in training mode asks for a list of "
+                         "dicts, and model.eval() puts it into the mode that predicts")
     for i, (image, target) in enumerate(zip(images, targets)):
         _check_fields(image, target, f"targets[{i}]")
     boxes, labels = (torch.cat([target[field] for target in targets]) for field in ("boxes", "labels"))
     proper = (boxes[:, 2:] > boxes[:, :2]).all(1) & boxes.isfinite().all(1)
     right = proper & (labels >= 1) & (labels < num_classes)
-    if not right.all():  # the one question to the device; only now look where
+    loud = torch.stack([mask.max() > 1 if mask.numel() else mask.new_zeros((), dtype=torch.bool)
+                        for mask in (target["masks"] for target in targets)])
+    if not (right.all() & ~loud.any()):  # the one question to the device; only now look where
+        if loud.any():
+            raise ValueError(f"targets[{loud.tolist().index(True)}]['masks'] has values above 1, but a mask is of zeros and ones "
+                             "(are they 0 and 255? give masks > 0)")
         n = right.tolist().index(False)
         i, j, target = [(i, j, target) for i, target in enumerate(targets) for j in range(len(target["labels"]))][n]
         known = f"; image_id {int(target['image_id'])}" if isinstance(target.get("image_id"), int | Tensor) else ""
