@@ -9,6 +9,7 @@ __all__ = ['RENAMED', 'PREDICTORS', 'SAMPLING', 'DETECTION', 'OF_TRAINING', 'PUB
 
 # %% ../../nbs/network/15_weights.ipynb #5b4a5878
 import json
+import os
 import re
 import warnings
 from collections import Counter
@@ -46,19 +47,19 @@ def _todays_name(name: str, old: list[int] = (), new: list[int] = ()) -> str:
 def _fits(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
     "Of `state`, what has the name, the shape and the kind of number of a tensor in `own`."
     return {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape
-            and own[name].is_floating_point() == tensor.is_floating_point()}
+            and own[name].is_floating_point() == tensor.is_floating_point() and tensor.layout == torch.strided}
 
 
 def _by_part(names: list[str]) -> str:
-    "`rpn.head (6), backbone.fpn (2)`: how many of these names belong to each part; counters of batches do not count."
-    parts = Counter(".".join(name.split(".")[:2]) for name in names if not name.endswith("num_batches_tracked"))
+    "`rpn.head (6), backbone.fpn (2)`: how many of these names belong to each part."
+    parts = Counter(".".join(name.split(".")[:2]) for name in names)
     shown = [f"{printable(part)[:60]} ({count})" for part, count in parts.items()]
     return ", ".join(shown[:8] + [f"{len(shown) - 8} parts more"] * (len(shown) > 8))
 
 
 def check_finite(state: dict[str, Tensor], source: str = "the weights") -> None:
     "Raise an error if a tensor holds NaN or infinity: no such network predicts anything."
-    if bad := [name for name, x in state.items() if isinstance(x, Tensor) and x.is_floating_point() and not x.isfinite().all()]:
+    if bad := [name for name, x in state.items() if x.is_floating_point() and not x.isfinite().all()]:
         raise ValueError(f"{source}: {len(bad)} of {len(state)} tensors are not finite (NaN or infinity), the first is "
                          f"'{printable(bad[0])}'; a training that diverged leaves such weights")
 
@@ -66,7 +67,8 @@ def check_finite(state: dict[str, Tensor], source: str = "the weights") -> None:
 def check_whole(own: dict[str, Tensor], state: dict[str, Tensor], source: str) -> None:  # own: the state dict of the network
     "Raise an error unless each tensor of a network is there, in its shape, and no other."
     both, fitting = own.keys() & state.keys(), _fits(own, state)
-    names = {"Missing keys": own.keys() - both, "unexpected keys": state.keys() - both, "size mismatch": both - fitting.keys()}
+    missing = {name for name in own if name not in state and "num_batches" not in name}  # old files have no such counters
+    names = {"Missing keys": missing, "unexpected keys": state.keys() - both, "size mismatch": both - fitting.keys()}
     if said := [f"{what}: {parts}" for what, wrong in names.items() if (parts := _by_part(sorted(wrong)))]:
         raise ValueError(f"{source}: the weights are not those of the network that its config.json describes; {'; '.join(said)}")
     check_finite(state, source)
@@ -93,8 +95,8 @@ def load_weights(
                          "another shape; choose the backbone that the weights were trained with")
     check_finite(fitting, source)
     model.load_state_dict(fitting, strict=False)
-    fresh = _by_part([name for name in own if name not in fitting and name.startswith(part)])
-    unused = _by_part([name for name in state if name not in fitting])
+    fresh = _by_part([n for n in own if n not in fitting and n.startswith(part) and "num_batches" not in n])
+    unused = _by_part([n for n in state if n not in fitting and "num_batches" not in n])
     if fresh or unused:
         warnings.warn(f"{source}: {len(fitting)} tensors loaded; left as initialised: {fresh or 'none'}; "
                       f"not used: {unused or 'none'}", stacklevel=3)
@@ -171,7 +173,7 @@ HUB = ("token", "revision", "cache_dir", "force_download", "local_files_only")  
 def network_folder(path: str | Path) -> Path:
     "Where the network of a folder lies: in itself, or of a training run in `best/`, or `last/` where there is no best."
     for folder in (Path(path, part) for part in ("", "best", "last")):
-        if (folder / WEIGHTS).is_file():
+        if os.path.isfile(folder / WEIGHTS):  # False also for a name that is too long
             return folder
     raise FileNotFoundError(f"no network in {printable(path)}: no {WEIGHTS} is in it, nor in its best/ or last/. Give a folder "
                             f"that save_pretrained or a training run wrote, or one of {list(PUBLISHED)}")
@@ -179,7 +181,7 @@ def network_folder(path: str | Path) -> Path:
 
 def hub_folder(name: str, **options) -> Path:  # options: of `hf_hub_download`
     "Where the network of a repository on the hub lies after download; a path of this machine is refused at once."
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or Path(name).parent.exists():
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) or os.path.exists(Path(name).parent):
         return network_folder(name)  # which says what is missing
     try:
         get_hf_file_metadata(hf_hub_url(name, CONFIG, revision=options.get("revision")), token=options.get("token"))
@@ -209,8 +211,8 @@ def read_settings(folder: Path) -> dict:
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` or a training run wrote."
-    file = network_folder(path) / WEIGHTS if Path(path).is_dir() else Path(path)
-    if not file.is_file():
+    file = network_folder(path) / WEIGHTS if os.path.isdir(path) else Path(path)
+    if not os.path.isfile(file):
         raise FileNotFoundError(f"no weights at {printable(file)}; give 'coco', 'coco_v2', or the path of a file or saved folder")
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
@@ -243,8 +245,8 @@ def find_weights(
             raise ValueError(f"weights={weights!r} are a resnet50's; they do not fit {backbone!r}")
         old = {"num_classes": 91, "class_names": ["background", *published.meta["categories"][1:]], "levels": [2, 3, 4, 5]}
         state, settings = published.get_state_dict(progress=True, check_hash=True), fitting | settings
-    elif weights is not None and (Path(weights).is_dir() or Path(weights).with_name(CONFIG).is_file()):
-        network = read(Path(weights) if Path(weights).is_dir() else Path(weights).parent)
+    elif weights is not None and (os.path.isdir(weights) or os.path.isfile(Path(weights).with_name(CONFIG))):
+        network = read(Path(weights) if os.path.isdir(weights) else Path(weights).parent)
         state, old = network.state_dict(), network.settings()
         settings = take_over(given, old, printable(weights))
     elif weights is not None:
@@ -273,14 +275,14 @@ class SavedNetwork(PyTorchModelHubMixin):
         "The network in evaluation mode and float32, with every weight; else an error."
         hub = {key: settings.pop(key) for key in HUB if key in settings}
         name = pretrained_model_name_or_path
-        folder = network_folder(name) if isinstance(name, Path) or Path(name).is_dir() else hub_folder(name, **hub)
+        folder = network_folder(name) if isinstance(name, Path) or os.path.isdir(name) else hub_folder(name, **hub)
         settings, state = read_settings(folder) | settings, read_weights(folder)
         try:
             model = cls(**settings)
             check_whole(model.state_dict(), state, WEIGHTS)
             model.load_state_dict(state)
         except (ValueError, TypeError, RuntimeError) as error:
-            raise ValueError(f"the network in {printable(folder)} cannot be read: {str(error)[:400]}") from error
+            raise ValueError(f"the network in {printable(folder)} cannot be read: {printable(error)[:400]}") from error
         return model.to(map_location).eval()
 
     def settings(self) -> dict:
@@ -301,7 +303,7 @@ class SavedNetwork(PyTorchModelHubMixin):
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False):
         "As PyTorch's, but weights that are not finite are refused."
-        check_finite(state_dict)
+        check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
         return super().load_state_dict(state_dict, strict, assign)
 
     @property

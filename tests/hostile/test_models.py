@@ -105,7 +105,7 @@ def test_incomplete_and_strange_weights_are_refused(loader, network, saved):
     wrong = {"Missing keys": {k: v for k, v in own.items() if k != fpn}, "unexpected keys": own | {"more.weight": torch.zeros(2)},
              "size mismatch": own | {fpn: torch.zeros(1)}, "size mismatch: backbone": own | {fpn: own[fpn].long()},
              "not finite": {k: v * torch.nan if v.is_floating_point() else v for k, v in own.items()},
-             "1 of 18": own | {fpn: own[fpn] / 0}, "Missing keys: ": {"x": torch.zeros(1)}}
+             ": 1 of ": own | {fpn: own[fpn] / 0}, "Missing keys: ": {"x": torch.zeros(1)}}
     for part, state in wrong.items():
         save_file({k: v.contiguous() for k, v in state.items()}, saved / "model.safetensors")
         text = said(LOADERS[loader], saved)
@@ -166,6 +166,11 @@ def test_no_pickle_runs(network, saved, tmp_path):
 
 
 def test_foreign_files(network, tmp_path):
+    def quickly(path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            maskrcnn(3, weights=path, **TINY)
+
     state = network.state_dict()
     foreign = [None, 3, "text", [], {}, {"model": 5}, {"model": []}, {"state_dict": state}, {1: torch.zeros(1)}, {"a": "b"},
                torch.zeros(3), {"a": torch.zeros(3)}, {"model": state, "settings": {}},
@@ -173,12 +178,12 @@ def test_foreign_files(network, tmp_path):
                  {k: v.to_sparse() for k, v in state.items()}, {k: v * torch.nan for k, v in state.items()})]
     for number, content in enumerate(foreign):
         torch.save(content, tmp_path / "foreign.pth")
-        assert "foreign.pth" in (said(from_weights, tmp_path / "foreign.pth") or ""), number
+        assert "foreign.pth" in (said(quickly, tmp_path / "foreign.pth") or ""), number
     broken = {"a.pth": b"", "b.pth": b"<html>not found</html>", "c.safetensors": b"\0" * 99, "d.pt": b"PK\3\4" + b"\0" * 99,
               "e.safetensors": b"\xff" * 8 + b"{}"}
     for name, content in broken.items():
         (tmp_path / name).write_bytes(content)
-        assert "cannot read weights" in said(from_weights, tmp_path / name)
+        assert "cannot read weights" in said(quickly, tmp_path / name)
     for name in ("", "no\nsuch\x1b[31m", "a/b/c", "~", "x" * 300):
         for load in LOADERS.values():
             text = said(load, name) if name else "an empty name is the current folder"
@@ -189,7 +194,7 @@ VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | 
                       lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(max_size=3), x, max_size=2), max_leaves=6)
 
 
-@settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from([n for _, names in RULES.values() for n in names] + ["colour"]), value=VALUES)
 def test_any_setting_is_taken_or_named(name, value):
     try:
@@ -271,5 +276,5 @@ def test_compiled_networks_give_the_same(network):
         maps = torch.compile(network.backbone, backend="aot_eager")(x)
         torch.testing.assert_close(maps, network.backbone(x), atol=1e-4, rtol=1e-4)
     whole = torch.compile(copy.deepcopy(network), backend="eager")
-    for a, b in zip(answers(whole), answers(network)):
+    for a, b in zip(answers(whole, IMAGES[:1]), answers(network, IMAGES[:1])):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
