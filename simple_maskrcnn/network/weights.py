@@ -59,7 +59,8 @@ def _by_part(names: list[str]) -> str:
 
 def check_finite(state: dict[str, Tensor], source: str = "the weights") -> None:
     "Raise an error if a tensor holds NaN or infinity: no such network predicts anything."
-    if bad := [name for name, x in state.items() if x.is_floating_point() and not x.isfinite().all()]:
+    floats = {name: x.float() if x.element_size() == 1 else x for name, x in state.items() if x.is_floating_point()}  # float8
+    if bad := [name for name, x in floats.items() if not x.isfinite().all()]:
         raise ValueError(f"{source}: {len(bad)} of {len(state)} tensors are not finite (NaN or infinity), the first is "
                          f"'{printable(bad[0])}'; a training that diverged leaves such weights")
 
