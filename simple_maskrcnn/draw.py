@@ -211,7 +211,8 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "inference": ("predict",),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"), "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),
+          "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 
 def show_pipeline(
