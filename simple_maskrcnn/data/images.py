@@ -36,12 +36,11 @@ def is_picture(path: str | Path) -> bool:
     "Does a file of a folder count as a picture, by its name? Hidden files never do."
     return Path(path).suffix.lower() in SUFFIXES and not is_hidden(path)
 
-# %% ../../nbs/data/07_images.ipynb #240e19f5
+# %% ../../nbs/data/07_images.ipynb #41aae604
 LIMIT = "SIMPLE_MASKRCNN_MAX_PIXELS"  # environment variable: how many pixels a picture may have, instead of Pillow's limit
 _lock = threading.RLock()  # Pillow's limit is a global; it is another one only under this lock
 if hasattr(os, "register_at_fork"):  # no worker inherits a lock that is held
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)  # what is too large is an error
 
 
 class SoundFile(ValueError):
@@ -97,6 +96,8 @@ def open_image(path: str | Path) -> Image.Image:
         if not os.path.exists(path):
             raise FileNotFoundError(f"there is no file {printable(path)}" + "; it is a link to nothing" * os.path.islink(path))
         raise SoundFile(f"it is a {'folder' if os.path.isdir(path) else 'pipe or a device'}, not a file")
+    if all(rule[2] is not Image.DecompressionBombWarning for rule in warnings.filters):  # what is too large is an error
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
     try:
         with _pillow_limit():
             file = Image.open(path)
@@ -158,7 +159,7 @@ def _tensor(image: Image.Image) -> Tensor:  # RGB → uint8 [3, H, W]
         values[top : top + rows] = np.asarray(band)
     return torch.from_numpy(values).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
 
-# %% ../../nbs/data/07_images.ipynb #3b427b25
+# %% ../../nbs/data/07_images.ipynb #f3350894
 class _Tiff:
     "A TIFF that Pillow cannot read, or not rightly; its pages are arrays [H, W] or [H, W, 3 or 4], upright."
 
@@ -172,8 +173,10 @@ class _Tiff:
         _check_pixels(page.imagewidth * page.imagelength)
         try:
             values = page.asarray()
-        except (ValueError, ImportError) as error:  # a codec is missing
-            raise SoundFile(f"{printable(error)}; pip install imagecodecs, or save it uncompressed") from error
+        except (ValueError, ImportError) as error:
+            if isinstance(error, ImportError) or "imagecodecs" in str(error):
+                raise SoundFile(f"{printable(error)}; pip install imagecodecs, or save it uncompressed") from error
+            raise
         if page.planarconfig == 2 and values.ndim == 3:
             values = np.moveaxis(values, 0, -1)  # (C, H, W) → (H, W, C)
         bands, alpha = [*values.shape[2:], 1][0], page.extrasamples[:1] in ((1,), (2,))
