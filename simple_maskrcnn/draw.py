@@ -163,7 +163,7 @@ def _show(image: Tensor, things: dict, class_names: list | None, title: str | No
     count = f"{n} {noun}" + "s" * (n != 1)
     ax = show_image(image, f"{title}: {count}" if title else count, ax)
     kinds = ["negative" if c else instance_color(i) for i, c in enumerate(things.get("iscrowd", torch.zeros(n)).tolist())]
-    texts = [str(k) if class_names is None else class_names[k] for k in labels] or [""] * n
+    texts = [str(k) if class_names is None else class_names[k].replace("$", r"\$") for k in labels] or [""] * n
     if noun == "detection":  # which has a score each
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, things["scores"].tolist())]
     for kind, mask in zip(kinds, things.get("masks", [])):
@@ -200,7 +200,7 @@ def show_detections(
 
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
-    "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images"),
+    "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -211,7 +211,8 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "inference": ("predict",),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"), "evaluation": ("ap", "evaluate", "mistakes")}
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),
+          "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 
 def show_pipeline(
@@ -222,7 +223,7 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), *BESIDE.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-    _, ax = plt.subplots(figsize=(12.6, 3.6), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-2.95, 1.2)})
+    _, ax = plt.subplots(figsize=(12.6, 3.9), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-3.25, 1.2)})
 
     def box(x, y, name, modules):
         lit = current in modules or (current in WHOLE and name in [*STAGES][1:-1])
@@ -244,9 +245,9 @@ def show_pipeline(
     ax.text(3.65, 0.9, "features", fontsize=10, color="#555555", va="bottom")
     for x in (6.55, 9.55):  # both RoIAligns read the backbone's features
         arrow((3.55, 0.59), (3.55, 0.87), (x, 0.87), (x, 0.6), color="#999999")
-    for (wing, modules), x in zip(BESIDE.items(), (0, 8.8)):
-        box(x, -2.8, wing, modules)
-        ax.text(x + 1.4, -2.55, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
+    for (wing, modules), x in zip(BESIDE.items(), (0, 8.4)):
+        box(x, -3.1, wing, modules)
+        ax.text(x + 1.4, -2.85, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
     ax.set_axis_off()
     return vector()
 
