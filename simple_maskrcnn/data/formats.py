@@ -75,7 +75,7 @@ def coco_content(
         raise FileNotFoundError(f"{len(missing)} files are missing, the first is {printable(missing[0])}; is the dataset "
                                 "complete?")
     state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for paths in files for path in paths]
-    digest = hashlib.sha256(repr([names, class_names, state]).encode()).hexdigest()
+    digest = hashlib.sha256(repr([2, names, class_names, state]).encode()).hexdigest()
     there = annotation_file.read_bytes() if annotation_file.exists() else b""
     with suppress(ValueError, KeyError, TypeError):  # it is cut off, or somebody else's
         if json.loads(there)["info"]["made_from"] == digest:

@@ -111,11 +111,11 @@ def open_image(path: str | Path) -> Image.Image:
     _check_pixels(file.width * file.height)
     return file
 
-# %% ../../nbs/data/07_images.ipynb #57c0de8c
+# %% ../../nbs/data/07_images.ipynb #3dce1338
 def _eight_bits(values: np.ndarray, inverse: bool, notes: list) -> np.ndarray:  # [H, W] or [H, W, 3 or 4] → uint8
     "Of the bits in use (8, 10, 12, 14 or 16, by the largest value) the upper eight; a fourth channel is alpha."
     colours = values[..., :3] if values.ndim == 3 else values
-    if values.dtype.itemsize == 1:
+    if values.dtype in (np.uint8, bool):
         eight = values.astype(np.uint8) * (255 if values.dtype == bool else 1)
     else:
         low, top = colours.min(), colours.max()
@@ -159,7 +159,7 @@ def _tensor(image: Image.Image) -> Tensor:  # RGB → uint8 [3, H, W]
         values[top : top + rows] = np.asarray(band)
     return torch.from_numpy(values).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
 
-# %% ../../nbs/data/07_images.ipynb #f3350894
+# %% ../../nbs/data/07_images.ipynb #70fb987f
 class _Tiff:
     "A TIFF that Pillow cannot read, or not rightly; its pages are arrays [H, W] or [H, W, 3 or 4], upright."
 
@@ -256,7 +256,7 @@ class _Pillow:
                 if "LA;16B" in raw:
                     return _turned((lower[..., ::2] << 8 | lower[..., 1::2])[..., [0, 0, 0, 1]], orientation)
                 return upper.astype(np.uint16) << 8 | _turned(lower, orientation)
-        if file.format == "TIFF" and file.mode in ("RGB", "RGBA") and len(tags[258]) > 3 and tags.get(338, (0,))[0] == 0:
+        if file.format == "TIFF" and file.mode in ("RGB", "RGBA") and len(tags.get(258, ())) > 3 and tags.get(338, (0,))[0] == 0:
             notes.append((BANDS, f"{len(tags[258])} bands"))
             return image.convert("RGB")  # a fourth band that nothing calls alpha
         return image
