@@ -30,6 +30,8 @@ def to_tv_tensors(
     size = tuple(image.shape[-2:])
     if not isinstance(boxes, tv_tensors.BoundingBoxes):
         boxes = tv_tensors.BoundingBoxes(boxes.reshape(-1, 4).float(), format="XYXY", canvas_size=size)
+    elif not boxes.is_floating_point():  # whole numbers would stay whole: each resize cuts off what is behind the point
+        boxes = tv_tensors.wrap(boxes.float(), like=boxes)
     if tuple(masks.shape[-2:]) != size:
         raise ValueError(f"image {target.get('image_id')} has {size} pixels, its masks {tuple(masks.shape[-2:])}")
     return image, {**target, "boxes": boxes, "masks": tv_tensors.Mask(masks)}
