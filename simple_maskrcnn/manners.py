@@ -22,7 +22,7 @@ from .files import printable
 # %% ../nbs/manners.ipynb #3a77e0d6
 def advise(text: str, function: Callable) -> str:
     "What the library advises in Python, as options of a command: `skip_bad=True` is `--skip-bad`, `rpn_x=1` is `--set rpn_x=1`."
-    known = {name: hint.default if isinstance(hint.default, str) else f"--{name.replace('_', '-')}"  # `default`: as typer keeps it
+    known = {name: hint.default if isinstance(hint.default, str) else f"--{name.replace('_', '-')}"  # where typer keeps it
              for name, p in inspect.signature(function).parameters.items() if p.default is not p.empty
              for hint in getattr(p.annotation, "__metadata__", ())}
 
@@ -67,7 +67,8 @@ def command(function: Callable) -> Callable:
                 if isinstance(error, BrokenPipeError) or not (device or isinstance(error, FORESEEN)):
                     raise
                 text = str(error).split("\n")[0] if device else str(error)
-                text += "; SIMPLE_MASKRCNN_DEVICE=cpu does without it" if device and re.search("(?i)cuda|mps|driver", text) else ""
+                if device and re.search("(?i)cuda|mps|driver", text):
+                    text += "; SIMPLE_MASKRCNN_DEVICE=cpu does without it"
                 say(f"error: {advise(text, function) or type(error).__name__}", err=True)
                 raise typer.Exit(1) from error
 
