@@ -30,7 +30,7 @@ def to_tv_tensors(
     image, boxes, masks = tv_tensors.Image(image), target["boxes"], target["masks"]
     size = tuple(image.shape[-2:])
     if not isinstance(boxes, tv_tensors.BoundingBoxes):
-        boxes = tv_tensors.BoundingBoxes(boxes.reshape(-1, 4), format="XYXY", canvas_size=size)
+        boxes = tv_tensors.BoundingBoxes(boxes.reshape(-1, 4).float(), format="XYXY", canvas_size=size)
     if tuple(masks.shape[-2:]) != size:
         raise ValueError(f"image {target.get('image_id')} has {size} pixels, its masks {tuple(masks.shape[-2:])}")
     return image, {**target, "boxes": boxes, "masks": tv_tensors.Mask(masks)}

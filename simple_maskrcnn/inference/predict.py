@@ -36,7 +36,7 @@ from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
 from ..draw import default_device, instance_color, show_image
-from ..network.weights import PUBLISHED, read_weights
+from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
 def load_model(
@@ -44,18 +44,7 @@ def load_model(
     device: str | torch.device | None = None,  # None: `draw.default_device()`
 ) -> MaskRCNN:
     "A network from disk, in evaluation mode; of a training run `best/`, or `last/` where there is no best."
-    if str(path) in PUBLISHED:
-        return maskrcnn(weights=str(path)).to(device or default_device()).eval()
-    folder = next((f for part in ("", "best", "last") if (f := Path(path, part)).joinpath("model.safetensors").is_file()), None)
-    if folder is None:
-        raise FileNotFoundError(f"no network in {path}: no model.safetensors is in it, nor in its best/ or last/. Give a "
-                                f"folder that save_pretrained or a training run wrote, or one of {list(PUBLISHED)}")
-    try:
-        model = MaskRCNN(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        model.load_state_dict(read_weights(folder))
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"the network in {folder} cannot be read, is its config.json the one that belongs to its "
-                         f"model.safetensors? {str(error)[:300]}") from error
+    model = maskrcnn(weights=str(path)) if str(path) in PUBLISHED else MaskRCNN.from_pretrained(Path(path))
     return model.to(device or default_device()).eval()
 
 # %% ../../nbs/inference/01_predict.ipynb #42950fc5

@@ -81,6 +81,14 @@ class Backbone(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:  # → `[B, channels, ⌈H/2^l⌉, ⌈W/2^l⌉]` a level, pooled last
         return self.fpn(self.body(x))
 
+    def train(self, mode: bool = True) -> "Backbone":
+        "As PyTorch's, but a norm of the body whose weights are frozen keeps its running averages, too."
+        super().train(mode)
+        for module in self.body.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self
+
 # %% ../../nbs/network/02_backbone.ipynb #1b12e6b2
 def freeze_layers(body: ResNetBody, trainable: int) -> None:
     "Let the last `trainable` (0…5) of stem, layer1, …, layer4 learn and freeze the others, as torchvision does."
