@@ -54,8 +54,7 @@ _Images = Annotated[Path | None, data("folder of images")]
 _Annotations = Annotated[Path | None, data("their annotation file, in COCO format")]
 _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, with a warning")]
 _BoxesFromMasks = Annotated[bool, data("take all boxes from the masks, whatever the annotation file says")]
-_Workers = Annotated[int | None, data("processes that read images; if not given, train takes up to 16 with a GPU", "--workers",
-                                      min=0, max=999)]
+_Workers = Annotated[int | None, data("processes that read images; train: up to 16 with a GPU", "--workers", min=0, max=999)]
 _Pages = Annotated[str | None, data("of picture files with several: which one, or what to make of them: channels, max …")]
 _Strict = Annotated[list[str] | None, data("make notes errors: all, or those whose text contains this; can be repeated")]
 
@@ -110,18 +109,29 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
           annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False, pages: _Pages = None,
           strict: _Strict = None):
     "Look at every image, mask and box; exit code 1 if anything has to be mended before training, 3 if --strict says so."
-    from simple_maskrcnn.data.check import check_files, format_check
+    from simple_maskrcnn import CocoDataset
+    from simple_maskrcnn.data.check import StrictError, check_files, format_check, strict as refuse
+    from simple_maskrcnn.data.hints import check_parts
 
-    given, bad, scratch = (dataset, data_dir, images, annotations), False, tempfile.TemporaryDirectory()
-    with scratch as folder:  # nothing is written beside the user's files but the cache of what was looked at
-        places = [place for split in ("train", "val") if (place := locate(split, *given, required=False, scratch=folder))]
-        for place in dict.fromkeys(places or [locate("train", *given, scratch=folder)]):
-            report = check_files(*place, boxes_from_masks=boxes_from_masks)
+    given, options = (dataset, data_dir, images, annotations), {"boxes_from_masks": boxes_from_masks, "pages": page(pages)}
+    parts, bad, noted = [], False, None
+    with tempfile.TemporaryDirectory() as scratch:  # the user's folders get nothing but the cache of what was looked at
+        places = [place for split in ("train", "val") if (place := locate(split, *given, required=False, scratch=scratch))]
+        for place in dict.fromkeys(places or [locate("train", *given, scratch=scratch)]):
+            report = check_files(*place, **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the report has told it
+                parts.append(CocoDataset(*place, skip_bad=True, **options))
+            report["notes"] |= check_parts(*parts) if len(parts) == 2 else {}
             say(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{format_check(report)}")
-            bad |= bool(report["problems"])
             if not report["counts"]["images"]:
                 raise ValueError(f"{place[1]} has no images that can be used")
-    raise typer.Exit(int(bad))
+            bad |= bool(report["problems"])
+            try:
+                refuse(report, strict or ())
+            except StrictError as error:
+                noted = error
+    raise noted if noted and not bad else typer.Exit(int(bad))
 
 # %% ../nbs/cli.ipynb #714c39c7
 def numbers(text: str | None) -> list | None:
@@ -157,13 +167,11 @@ def train(
     first: Annotated[int | None, data("learn only so many images, by heart, and evaluate the same", min=1)] = None,
     drop_empty: Annotated[bool, data("leave out images without objects, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
-    levels: Annotated[str | None, network("stages of the pyramid; 5 alone is the simplified, fast network",
-                                          show_default="2,3,4,5")] = None,
+    levels: Annotated[str | None, network("stages of the pyramid; 5 alone is the fast network", show_default="2,3,4,5")] = None,
     weights: Annotated[str | None, network("coco or coco_v2 (downloaded), a file, or a run, whose settings are then the "
                                            "defaults of the others")] = None,
     backbone_weights: Annotated[str | None, network("imagenet (downloaded), or a file")] = None,
-    trainable_layers: Annotated[int | None, network("stages of the backbone that learn (3 if pretrained, else all)",
-                                                    min=0, max=5)] = None,
+    trainable_layers: Annotated[int | None, network("stages of the backbone that learn (pretrained: 3)", min=0, max=5)] = None,
     min_size: Annotated[int | None, network("shorter side of an image in the network", show_default="800", **side)] = None,
     max_size: Annotated[int | None, network("its longer side is at most this", show_default="1333", **side)] = None,
     anchor_sizes: Annotated[str | None, network("sides, for each level and the pooled one above, such as 16,32,64,128,256; "
@@ -183,30 +191,25 @@ def train(
     output_dir: Annotated[Path, training("gets checkpoints, metrics, best/ and last/")] = Path("runs/train"),
     epochs: Annotated[int, training("passes over the training images", **some)] = 12,
     batch_size: Annotated[int, training("images at a time, on each process", **some)] = 2,
-    lr: Annotated[float | None, training("learning rate; if not given, scaled to the images of a step", above=0)] = None,
-    optimizer: Annotated[str | None, training("sgd or adamw; if not given, sgd with pretrained weights",
-                                              choices=("sgd", "adamw"))] = None,
+    lr: Annotated[float | None, training("learning rate; if not given, scaled to the images of a step")] = None,
+    optimizer: Annotated[str | None, training("sgd or adamw; if not given, sgd with pretrained weights")] = None,
     weight_decay: Annotated[float | None, training("if not given, the optimizer's usual one", min=0)] = None,
     momentum: Annotated[float, training("of sgd", min=0, max=1)] = 0.9,
-    schedule: Annotated[str, training("constant, step, multistep or cosine",
-                                      choices=("constant", "step", "multistep", "cosine"))] = "cosine",
-    step_size: Annotated[float, training("for step: epochs between two drops of the learning rate", above=0)] = 1,
+    schedule: Annotated[str, training("constant, step, multistep or cosine")] = "cosine",
+    step_size: Annotated[float, training("for step: epochs between two drops of the learning rate")] = 1,
     milestones: Annotated[str | None, training("for multistep: epochs at which it drops, such as 8,11")] = None,
-    gamma: Annotated[float, training("it drops to this share", above=0, max=1)] = 0.1,
+    gamma: Annotated[float, training("it drops to this share")] = 0.1,
     warmup: Annotated[int | None, training("steps; if not given, a tenth of the run, at most 1,000", min=0)] = None,
     clip_norm: Annotated[float, training("a longer gradient is shortened to this; 0: never", min=0)] = 5.0,
-    ema: Annotated[float | None, training("keep a running mean of the weights with this decay, such as 0.999",
-                                          above=0, max=1)] = None,
-    precision: Annotated[str | None, training("bf16, fp16 or no; if not given, what suits the device",
-                                              choices=("bf16", "fp16", "no"))] = None,
+    ema: Annotated[float | None, training("keep a running mean of the weights with this decay, such as 0.999")] = None,
+    precision: Annotated[str | None, training("bf16, fp16 or no; if not given, what suits the device")] = None,
     accumulate: Annotated[int, training("batches for one step", **some)] = 1,
     seed: Annotated[int, training("of weights, order and augmentation", min=0)] = 0,
     eval_every: Annotated[int, training("epochs between two evaluations", min=1)] = 1,
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch", min=1)] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int, training("detections of one class in an image that count for AP", min=11)] = 100,
-    backend: Annotated[str, training("of the evaluation: pycocotools, or faster_coco_eval if it is installed",
-                                     choices=("pycocotools", "faster_coco_eval"))] = "pycocotools",
+    backend: Annotated[str, training("of the evaluation: pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
     resume: Annotated[bool, training("go on from the checkpoint, if there is one; --no-resume removes run and networks")] = True,
 ):
@@ -218,11 +221,14 @@ def train(
     import torch
 
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
+    from simple_maskrcnn.training.train import judge
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
     given["train_resize"] = not (scales or crop or large_scale_jitter)  # else these have set the size already
-    train_transforms(**arguments(given, train_transforms))  # says what is wrong before anything is read
+    usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
+    judge(usual | arguments(given, fit))  # what is wrong is said before anything is read
+    train_transforms(**arguments(given, train_transforms))
     settings = dict(map(setting, set_ or []))
     place = locate("train", dataset, data_dir, train_images, train_annotations)
     pictures = learn = open_dataset(place, given)
@@ -255,8 +261,7 @@ def evaluate(
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = 0,
     pages: _Pages = None, batch_size: Annotated[int, option("images at a time", **some)] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
-    backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed",
-                                   choices=("pycocotools", "faster_coco_eval"))] = "pycocotools",
+    backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
     output_dir: Annotated[Path | None, option("gets metrics, curves, results for COCO's server, mistakes and worst.png")] = None,
 ):
@@ -289,10 +294,8 @@ def predict(
     model: _Model,
     paths: Annotated[list[Path], typer.Argument(help="images, and folders of images with their subfolders")],
     output_dir: Annotated[Path, option("gets predictions.json, overlays/ and masks/")] = Path("predictions"),
-    score_threshold: Annotated[float, option("detections with a lower score are left out; there are none below 0.05",
-                                             min=0, max=1)] = 0.5,
-    max_detections: Annotated[int | None, option("of a picture; if not given, as many as the network was made for, mostly 100",
-                                                 **side)] = None,
+    score_threshold: Annotated[float, option("a lower score is left out; there is none below 0.05", min=0, max=1)] = 0.5,
+    max_detections: Annotated[int | None, option("of a picture; if not given, as the network was made", **side)] = None,
     overlays: Annotated[bool, option("write the images with masks, boxes and names drawn into them")] = True,
     masks: Annotated[bool, option("write label images: 16-bit PNG, the number of the object in each pixel")] = False,
     pages: _Pages = None,

@@ -50,7 +50,7 @@ def say(text: object, err: bool = False) -> None:
 
 
 def command(function: Callable) -> Callable:
-    "Make a command of a function: what was foreseen is one line and exit code 1, a warning is one line."
+    "Make a command of a function: a warning is one line, and so is an error that was foreseen (code 1; 3: by `--strict`)."
     @wraps(function)
     def guarded(*args, **options):
         from tqdm import tqdm  # its `write` leaves a progress bar whole
@@ -70,20 +70,16 @@ def command(function: Callable) -> Callable:
                 if device and re.search("(?i)cuda|mps|driver", text):
                     text += "; SIMPLE_MASKRCNN_DEVICE=cpu does without it"
                 say(f"error: {advise(text, function) or type(error).__name__}", err=True)
-                raise typer.Exit(1) from error
+                raise typer.Exit(3 if type(error).__name__ == "StrictError" else 1) from error
 
     return app.command()(guarded)
 
 # %% ../nbs/manners.ipynb #3a77e0dc
-def option(text: str, *names: str, panel: str | None = None, above: float | None = None, choices: tuple = (), **limits):
-    "An option as typer takes it; names: if not the usual one; panel: heading in the help; above, choices: what it must be."
+def option(text: str, *names: str, panel: str | None = None, **limits):
+    "An option as typer takes it; names: if not the usual one; panel: heading in the help; limits: min, max and the like."
     def judge(value):
-        if isinstance(value, float) and not (math.isfinite(value) and (above is None or value > above)):
-            raise typer.BadParameter(f"{value} is no number{'' if above is None else f' above {above}'}")
-        if isinstance(value, int) and abs(value) >= 2**63:
-            raise typer.BadParameter("it has more than 64 bits")
-        if choices and value not in (None, *choices):
-            raise typer.BadParameter(f"{value!r} is none of {', '.join(choices)}")
+        if isinstance(value, float | int) and not (math.isfinite(value) and abs(value) < 2**63):
+            raise typer.BadParameter(f"{value} is no number of 64 bits")
         return value
 
     return typer.Option(*names, help=text, rich_help_panel=panel, callback=judge, **limits)
