@@ -6,8 +6,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from functools import wraps
 from pathlib import Path
 
@@ -180,8 +182,12 @@ def places(work, tmp_path_factory):
     shutil.copytree(work / "run/last", folder / "damaged")
     weights = folder / "damaged/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
+    hollow, foreign = folder / "hollow", folder / "foreign"
+    hollow.mkdir()
+    (foreign / "masks").mkdir(parents=True)
+    (foreign / "metrics.json").write_text("[]")
     return {"world": work / "world", "run": work / "run", "out": folder / "out", "gone": folder / "gone", "empty": empty,
-            "others": others, "damaged": folder / "damaged"}
+            "others": others, "damaged": folder / "damaged", "hollow": hollow, "foreign": foreign}
 
 
 @pytest.mark.parametrize("line, part", [
@@ -201,22 +207,29 @@ def places(work, tmp_path_factory):
     ("train --output-dir {out} --data-dir {world} --levels 3;4", "'3;4' is not a list of numbers"),
     ("train --output-dir {out} --data-dir {world} --set box_colour=1", "box_colour"),
     ("train --output-dir {out} --data-dir {world} --set red", "name=value"),
-    ("train --output-dir {out} --data-dir {world} --flip 2", "flip=2"),
     ("train --output-dir {out} --data-dir {world} --scales 64 --jitter 0.1,2,64", "give one of them"),
-    ("train --output-dir {out} --data-dir {world} --optimizer adam", "adam"),
-    ("train --output-dir {out} --data-dir {world} --schedule linear", "linear"),
-    ("train --output-dir {out} --data-dir {world} --precision fp8x", "fp8x"),
-    ("train --output-dir {out} --data-dir {world} --backend coco", "'coco'"),
     ("evaluate {gone} --data-dir {world}", "no network in"),
-    ("evaluate {damaged} --data-dir {world}", "cannot be read"),
+    ("evaluate {damaged} --data-dir {world}", "cannot read weights"),
     ("evaluate {run} --data-dir {gone}", "instances_val2017.json"),
     ("evaluate {run} --data-dir {world} --split test", "instances_test.json"),
     ("evaluate {run} --data-dir {empty}", "has no images"),
     ("evaluate {run} --data-dir {others}", "zebra"),
-    ("evaluate {run} --data-dir {world} --backend coco", "'coco'"),
     ("predict {gone} {world}/val --output-dir {out}", "no network in"),
-    ("predict {damaged} {world}/val --output-dir {out}", "cannot be read"),
-    ("shapes {out} --size 3", "size"),
+    ("predict {damaged} {world}/val --output-dir {out}", "cannot read weights"),
+    ("train --output-dir {out} --data-dir {world} --optimizer adam", "adam"),
+    ("train --output-dir {out} --data-dir {world} --schedule linear", "linear"),
+    ("train --output-dir {out} --data-dir {world} --precision fp8x", "fp8x"),
+    ("train --output-dir {out} --data-dir {world} --backend coco", "--backend coco"),
+    ("train --output-dir {out} --data-dir {gone} --lr 0", "--lr 0.0: give a number above 0"),
+    ("train --output-dir {out} --data-dir {gone} --ema 2", "--ema 2.0: give a number between 0 and 1"),
+    ("evaluate {run} --data-dir {world} --backend coco", "--backend coco"),
+    ("predict {run} {hollow} --output-dir {out}", "no image in the folder"),
+    ("predict {run} {world}/val --output-dir {world}/val/000000.png", "000000.png"),
+    ("predict {run} {world}/val --output-dir {foreign}", "masks is there already"),
+    ("evaluate {run} --data-dir {world} --output-dir {foreign}", "metrics.json is there already"),
+    ("train --output-dir {out} --data-dir {world} --jitter 2,0.1,64", "--jitter 2,0.1,64: give the least"),
+    ("train --output-dir {out} --data-dir {world} --scales -5", "--scales -5: sides"),
+    ("train --output-dir {out} --data-dir {world} --levels nan", "'nan' is not a list of numbers"),
 ])
 def test_bad_input_is_one_message_and_exit_code_1(line, part, places):
     words = line.format(**places).split()
@@ -226,7 +239,9 @@ def test_bad_input_is_one_message_and_exit_code_1(line, part, places):
     assert part in message, message
 
 
-@pytest.mark.parametrize("line", ["", "train --epoch 3", "train --epochs three", "predict", "predict run", "evaluate", "shapes",
+@pytest.mark.parametrize("line", ["shapes x --size 3", "train --flip 2", "train --epochs 0", "train --lr nan",
+                                  "predict x y --score-threshold nan", "predict x y --max-detections 0",
+                                  "", "train --epoch 3", "train --epochs three", "predict", "predict run", "evaluate", "shapes",
                                   "fly", "check --dataset kitti"])
 def test_a_wrong_command_line_is_exit_code_2(line):
     code, said = here(*line.split())
@@ -274,8 +289,13 @@ def defaults(*functions) -> dict:
     return {name: p.default for f in functions for name, p in inspect.signature(f).parameters.items()}
 
 
+def shows(function, option: str) -> bool | str:
+    """The default that the help shows, if it is not that of the function."""
+    return inspect.signature(function).parameters[option].annotation.__metadata__[0].show_default
+
+
 def test_defaults_are_those_of_the_library():
-    library = {"train": defaults(model.MaskRCNN, model.maskrcnn, augment.train_transforms, training.fit),
+    library = {"train": defaults(model.maskrcnn, model.MaskRCNN, augment.train_transforms, training.fit),
                "evaluate": defaults(evaluate.evaluate), "predict": defaults(predict.predict_files),
                "bench": defaults(bench.benchmark),
                "shapes": {"train": 1000, "val": 100, "size": 128, "seed": 0}}
@@ -283,8 +303,10 @@ def test_defaults_are_those_of_the_library():
     for name, there in library.items():
         for option, default in defaults(getattr(cli, name)).items():
             expected = there.get(option, default)
-            if option == "levels":
-                default = tuple(cli.numbers(default))
+            if default is None and isinstance(shown := shows(getattr(cli, name), option), str):  # handed on only if it is given
+                default = tuple(cli.numbers(shown)) if option == "levels" else type(expected)(shown)
+            if default is None and option in defaults(model.maskrcnn):  # that of the weights
+                continue
             if default != expected and inspect.Parameter.empty not in (default, expected) and (default, expected) != (None, ()):
                 wrong.append((name, option, default, expected))
     assert not wrong
@@ -305,15 +327,89 @@ def test_what_is_given_arrives(monkeypatch, work):
     for name in ("fit", "train_transforms"):
         monkeypatch.setattr(simple_maskrcnn, name, record(getattr(simple_maskrcnn, name)))
     code, said = here("train", "--data-dir", work / "world", *NETWORK, "--milestones", "1,2.5", "--scales", "64,80", "--color",
-                      0.3, "--tracker", "tensorboard", "--tracker", "wandb", "--workers", 3, "--no-resume", "--ema", 0.9)
+                      0.3, "--tracker", "tensorboard", "--tracker", "all", "--workers", 3, "--no-resume", "--ema", 0.9)
     assert code == 0, said
     assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
                                            "max_size": 64, "color": 0.3, "grey": False}
     (network, learn, valid), options = seen["fit"]
     assert (len(learn), len(valid), network.transform.train_resize, network.exact_masks) == (8, 3, False, True)
-    expected = {"milestones": [1, 2.5], "trackers": ["tensorboard", "wandb"], "num_workers": 3, "resume": False, "ema": 0.9,
+    expected = {"milestones": [1, 2.5], "trackers": ["tensorboard", "all"], "num_workers": 3, "resume": False, "ema": 0.9,
                 "epochs": 12, "seed": 0, "clip_norm": 5.0}
     assert {name: options[name] for name in expected} == expected
     torch.manual_seed(0)
     again = model.maskrcnn(**network._hub_mixin_config)  # the first weights follow from the seed
     assert all(value.equal(network.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+def test_of_a_run_only_what_is_given_is_changed(monkeypatch, work):
+    """What `maskrcnn` is called with: the run's own settings are its defaults."""
+    seen = []
+    monkeypatch.setattr(simple_maskrcnn, "maskrcnn", wraps(model.maskrcnn)(lambda **options: seen.append(options) or 1 / 0))
+    for words in (["--weights", work / "run"], [], ["--weights", work / "run/last/model.safetensors"]):
+        code, said = here("train", "--data-dir", work / "world", *words, "--min-size", 96)
+        assert code == 1 and "division by zero" in said
+    classes = {"num_classes": 5, "class_names": shapes.CLASS_NAMES, "train_resize": True, "min_size": 96}
+    assert seen[0] == classes | {"weights": str(work / "run")}
+    assert seen[1] == classes | {"exact_masks": True} and seen[2].keys() == seen[0].keys() | {"exact_masks"}
+
+
+def test_the_figures_are_printed_before_they_are_written(monkeypatch, work, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluate, "write_results", full)
+    code, said = here("evaluate", work / "run", "--data-dir", work / "world", "--mistakes", "--output-dir", tmp_path / "figures")
+    assert code == 1 and "mask AP50" in said and "most mistakes: " in said
+    assert said.endswith("error: [Errno 28] No space left on device\n")
+
+
+def test_check_only_reads(monkeypatch, tmp_path):
+    """PASCAL VOC's folder is as it was; an annotation file of the user's stays."""
+    test_pascal_voc(tmp_path)
+    voc = tmp_path / "VOC2012"
+    assert {p.name for p in voc.iterdir()} == {"JPEGImages", "SegmentationObject", "SegmentationClass", "ImageSets"}
+
+
+def start(*words, cwd: Path, **env: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "simple_maskrcnn.cli", *map(str, words)], cwd=cwd, text=True,
+                            env=child_environment(OMP_NUM_THREADS="1", **env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_a_terminal_with_nothing_but_ascii(work, tmp_path):
+    name = "é×中.png"
+    shutil.copy(work / "world/val/000000.png", tmp_path / name)
+    for words in (["predict", work / "run", name, "gone\x1b[31m.png"], ["--help"]):
+        process = start(*words, cwd=tmp_path, PYTHONIOENCODING="ascii")
+        said, _ = process.communicate(timeout=120)
+        assert "Traceback" not in said and "\x1b" not in said and process.returncode == (words[0] == "predict"), said
+    assert json.loads((tmp_path / "predictions/predictions.json").read_text())["images"][0]["file_name"] == name
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_prediction_keeps_what_it_found_and_goes_on(number, code, work, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for i in range(400):
+        shutil.copy(work / "world/val/000000.png", tmp_path / f"pictures/{i:03}.png")
+    process = start("predict", work / "run", "pictures", cwd=tmp_path)
+    overlays = tmp_path / "predictions/overlays"
+    while process.poll() is None and not (overlays.is_dir() and len(list(overlays.iterdir())) > 3):
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == code and "Traceback" not in said, said
+    found = len(json.loads((tmp_path / "predictions/predictions.json").read_text())["images"])
+    assert 3 <= found < 400
+    for image in (tmp_path / "pictures").glob("[1-3]*.png"):
+        image.unlink()
+    kept = min(found, 100)
+    code, said = here("predict", work / "run", tmp_path / "pictures", "--output-dir", tmp_path / "predictions")
+    assert code == 0 and f"({kept} images done earlier)" in said and "100 images" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is such a device")
+def test_a_device_that_is_not_there_is_one_line(monkeypatch, work, tmp_path):
+    monkeypatch.setenv("SIMPLE_MASKRCNN_DEVICE", "cuda")
+    code, said = here("predict", work / "run", work / "world/val", "--output-dir", tmp_path / "found")
+    assert code == 1 and said.startswith("error: ") and said.count("\n") == 1 and "SIMPLE_MASKRCNN_DEVICE" in said, said
+    assert not (tmp_path / "found").exists()

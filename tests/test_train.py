@@ -169,14 +169,15 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, whole, killed
     assert_same_run(whole, out)
 
 
-def test_two_processes_learn_what_one_does(tmp_path):
-    """Two processes with two images each, and one process that adds up the gradients of two batches of two images."""
-    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2, "precision": "no"}
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_learn_what_one_does(accumulate, tmp_path):
+    """Two processes with one or two batches of two images each, and one process that adds up as many gradients as both."""
+    options = {"ema": None, "optimizer": "sgd", "lr": 0.02, "warmup": 0, "epochs": 2 * accumulate, "precision": "no"}
     alone, both = tmp_path / "alone", tmp_path / "both"
-    done = start(alone, options | {"accumulate": 2})
+    done = start(alone, options | {"accumulate": 2 * accumulate})
     assert done.returncode == 0, done.stderr
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    done = start(both, options, launcher=launcher)
+    done = start(both, options | {"accumulate": accumulate}, launcher=launcher)
     assert done.returncode == 0, done.stderr
     a, b = (read_metrics(out / "metrics.jsonl") for out in (alone, both))
     a, b = ([r for r in records if "loss" in r] for records in (a, b))
@@ -295,9 +296,33 @@ def test_classes_that_do_not_fit_are_an_error(tiny, tmp_path):
     with pytest.raises(ValueError, match="the network has 3 classes, the training images have 5"):
         fit(maskrcnn(3, **TINY), shapes(), epochs=1, output_dir=tmp_path)
     other = shapes()
-    other.class_names = ["background", "a", "b", "c", "d"]
-    with pytest.raises(ValueError, match="class names differ"):
+    other.class_names = ["background", "circle", "sun"]
+    with pytest.raises(ValueError, match="validation images have the class 'sun'"):
         fit(tiny, shapes(), other, epochs=1, output_dir=tmp_path)
+    tiny.class_names = ["background", "square", "circle", "triangle", "star"]
+    with pytest.raises(ValueError, match="class names differ"):
+        fit(tiny, shapes(), epochs=1, output_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Turned(ShapesDataset):
+    """The same pictures and objects, with the classes in another order."""
+
+    class_names = ["background", "star", "triangle", "square", "circle"]
+
+    def __getitem__(self, index):
+        image, target = super().__getitem__(index)
+        return image, target | {"labels": 5 - target["labels"]}
+
+
+def test_validation_classes_in_another_order_are_matched_by_name(tmp_path):
+    results = []
+    for kind in (ShapesDataset, Turned):
+        torch.manual_seed(0)
+        valid = Subset(kind(4, 64, seed=2, transforms=eval_transforms()), [3, 1, 0])
+        results.append(fit(maskrcnn(5, **TINY), shapes(), valid, epochs=1, output_dir=tmp_path / kind.__name__)["valid"])
+    assert results[0]["valid"] == results[1]["valid"] and results[0]["segm"] == results[1]["segm"]
+    assert results[0]["segm_by_class"] == results[1]["segm_by_class"]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(tiny, tmp_path, monkeypatch):

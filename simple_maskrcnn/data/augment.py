@@ -9,6 +9,7 @@ __all__ = ['to_tv_tensors', 'RandomShortestSize', 'ScaleJitter', 'tidy', 'to_ite
 # %% ../../nbs/data/03_augment.ipynb #52c76597
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Integral
 
 import torch
 import torchvision.transforms.v2 as T
@@ -141,6 +142,10 @@ def drop_unseen(image: Tensor, target: dict) -> tuple[Tensor, dict]:
                    and value.shape[:1] == masks.shape[:1] else value for key, value in target.items()}
 
 # %% ../../nbs/data/03_augment.ipynb #7ee0d794
+def _is_side(side) -> bool:
+    return isinstance(side, Integral) and 1 <= side < 2**16
+
+
 def train_transforms(
     flip: float = 0.5,  # probability of a mirror image, left to right
     vertical_flip: float = 0.0,  # probability of one top to bottom, for pictures without an up
@@ -158,6 +163,14 @@ def train_transforms(
     for name, value in {"flip": flip, "vertical_flip": vertical_flip, "color": color}.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name}={value} is outside of 0–1")
+    low, high, side = large_scale_jitter if large_scale_jitter and len(large_scale_jitter) == 3 else (1, 0, 0)
+    if large_scale_jitter is not None and not (0 < low <= high < 100 and _is_side(side)):
+        raise ValueError(f"large_scale_jitter={list(large_scale_jitter)}: give the least and the greatest scale and the side of "
+                         "the window in pixels, such as 0.1, 2, 1024")
+    for name, sides in {"scales": scales, "max_size": [max_size], "crop": None if crop is None else [crop]}.items():
+        if sides is not None and not (len(sides) and all(map(_is_side, sides))):
+            value = list(sides) if name == "scales" else sides[0]
+            raise ValueError(f"{name}={value}: sides are whole numbers of pixels, from 1 to 65535")
     if large_scale_jitter and (scales or crop):
         raise ValueError(f"{'scales' if scales else 'crop'} and large_scale_jitter both set the size; give one of them")
     steps = [to_tv_tensors]
@@ -168,7 +181,6 @@ def train_transforms(
     steps += [T.RandomChoice([T.RandomRotation((a, a), expand=True) for a in (0, 90, 180, 270)])] if rotate90 else []
     steps += [RandomShortestSize(list(scales), max_size)] if scales and not crop else []
     if large_scale_jitter:
-        low, high, side = large_scale_jitter
         steps += [ScaleJitter((side, side), (low, high)), RandomWindow((side, side)), drop_unseen]
     steps += [T.ColorJitter(color / 2, color / 2, *(() if grey else (color / 2, color / 10)))] if color else []
     retrace = "all" if extra else "border" if crop or large_scale_jitter else "none"

@@ -19,6 +19,7 @@ from torchvision.ops import box_convert
 
 from ..network.mask_head import encode_masks
 from ..draw import instance_color
+from ..files import printable
 
 # %% ../../nbs/evaluation/01_ap.ipynb #20187c97
 FALSE, ON_CROWD = -1, -2  # instead of the index of an object
@@ -194,10 +195,10 @@ def format_results(results: dict) -> str:
         return f"{name:<{first}}" + "".join(f"{text(cell):>{width}}" for cell in cells)
 
     box, mask = (results["per_class"][kind] for kind in ("bbox", "segm"))
-    first = max(map(len, ["class", *box])) + 1
+    first = max(map(len, ["class", *map(printable, box)])) + 1
     lines = [row("", results["bbox"]), row("box", results["bbox"].values()), row("mask", results["segm"].values())]
     lines += ["", row("class", ["box AP", "box AP50", "mask AP", "mask AP50"], 11)]
-    lines += [row(name, [*box[name].values(), *mask[name].values()], 11) for name in box]
+    lines += [row(printable(name), [*box[name].values(), *mask[name].values()], 11) for name in box]
     for key, name in (("voc50", "VOC's AP at IoU 0.5"), ("jaccard50", "TP / (TP + FP + FN) at IoU 0.5, score above 0.5")):
         lines += ["", f"{name}: box {text(results[key]['bbox'])}, mask {text(results[key]['segm'])}"]
     if "loss" in results:
@@ -215,13 +216,15 @@ def draw_precision_recall(
     for ax, precision, what in zip(figure.subplots(1, 2, sharey=True), (curves["bbox"], curves["segm"]), ("boxes", "masks")):
         there = np.flatnonzero((precision > -1).any(axis=(0, 1)))
         for k in there:
-            few = {"color": instance_color(k), "lw": 1.5, "label": f"{names[k]} {precision[0, :, k].mean():.2f}"}
+            few = {"color": instance_color(k), "lw": 1.5, "label": f"{precision[0, :, k].mean():.2f} {printable(names[k])}"}
             ax.plot(recall, precision[0, :, k], **few if len(there) <= 8 else {"color": "#BBBBBB", "lw": 0.6})
         if len(there):
             half, all_ten = precision[0][:, there].mean(axis=1), precision[..., there].mean(axis=(0, 2))
-            ax.plot(recall, half, "k", lw=2.5, label=f"mean {half.mean():.2f}")
-            ax.plot(recall, all_ten, "k:", lw=2.5, label=f"at IoU 0.50–0.95 {all_ten.mean():.2f}")
-            ax.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+            ax.plot(recall, half, "k", lw=2.5, label=f"{half.mean():.2f} mean")
+            ax.plot(recall, all_ten, "k:", lw=2.5, label=f"{all_ten.mean():.2f} at IoU 0.50–0.95")
+            texts = ax.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13)).get_texts()
+            for text in texts:
+                text.set_parse_math(False)  # a name may have dollar signs
         ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02), title=f"{what} at IoU 0.5")
         ax.spines[["top", "right"]].set_visible(False)
     return figure

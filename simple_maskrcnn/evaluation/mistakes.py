@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from .ap import ON_CROWD, match_detections
+from ..files import printable
 
 # %% ../../nbs/evaluation/03_mistakes.ipynb #71b1919e
 KINDS = ("right", "badly placed", "wrong class", "found twice", "both", "background", "missed")  # in TIDE's order
@@ -62,7 +63,7 @@ def format_mistakes(
     most: int = 8,  # lines of the second part
 ) -> str:
     "How many of each kind, then what happens most often: which class is missed, invented, or taken for which."
-    names, lines = mistakes["class_names"], dict(mistakes["counts"])
+    names, lines = [*map(printable, mistakes["class_names"])], dict(mistakes["counts"])
     cells = sorted((-n, t, c) for t, row in enumerate(mistakes["confusion"]) for c, n in enumerate(row) if n and t != c)
     for n, t, c in cells[:most]:
         text = f"{names[t]} missed" if not c else f"{names[t]} taken for {names[c]}" if t else f"{names[c]} invented"
