@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from simple_maskrcnn.data.check import check_dataset, look
+import simple_maskrcnn.data.check as check
+from simple_maskrcnn.data.check import check_dataset, check_files, look
 from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +28,7 @@ import simple_maskrcnn.data.check as check
 from simple_maskrcnn.data.coco import CocoDataset
 root, pause = Path(sys.argv[1]), float(sys.argv[2])
 plain = check.upright_size
-check.upright_size = lambda path: time.sleep(pause) or plain(path)
+check.upright_size = lambda *arguments: time.sleep(pause) or plain(*arguments)
 print(check.check_dataset(CocoDataset(root / "train", root / "annotations/instances_train.json"), progress=True))
 """
 
@@ -46,7 +48,7 @@ def test_processes_at_once(shapes):
     assert len(outputs) == 1 and "'images': 60" in outputs.pop()
     assert sorted(p.name for p in (shapes / "annotations").iterdir()) == [
         ".instances_train.check.json", "instances_train.json", "instances_val.json"]
-    assert len(json.loads((shapes / "annotations/.instances_train.check.json").read_text())) == 60
+    assert len(json.loads((shapes / "annotations/.instances_train.check.json").read_text())["seen"]) == 60
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to the whole console")
@@ -70,9 +72,55 @@ def test_real_images(name, images, annotations, tmp_path, monkeypatch):
     data = CocoDataset(REAL / name / images, tmp_path / f"{annotations}.json")
     report = check_dataset(data, progress=False)
     assert report["problems"] == {}
+    assert set(report["notes"]) <= {check.SMALL, check.MISSING}  # nothing is said that is not so
     assert report["counts"]["images"] == len(data)
     assert report["counts"]["objects"] + report["counts"]["crowds"] == data.annotation_counts.sum()
     for i in range(0, len(data), max(1, len(data) // 20)):  # against masks that are drawn
         assert look(data, i)["areas"] == data.target(i)["masks"].sum((1, 2)).tolist()
     monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("an image was opened"))
     assert check_dataset(data, progress=False) == report
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_picture_neither_hangs_nor_stops_the_check(shapes):
+    makers = {"000003.png": os.mkfifo, "000004.png": lambda path: path.symlink_to("nowhere"), "000005.png": Path.mkdir}
+    for name, make in makers.items():
+        (shapes / "train" / name).unlink()
+        make(shapes / "train" / name)
+    (shapes / "train/000006.png").write_bytes(b"no picture")
+    code = ("import sys; from simple_maskrcnn.data.check import check_files, format_check\n"
+            "print(format_check(check_files(sys.argv[1] + '/train', sys.argv[1] + '/annotations/instances_train.json', False)))")
+    done = subprocess.run([sys.executable, "-c", code, str(shapes)], cwd=ROOT, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert all(f"{i:06d}.png" in done.stdout for i in (3, 4, 5, 6)) and "no problems" not in done.stdout
+
+
+def test_what_passes_can_be_read_as_training_reads_it(shapes):
+    rng, broken = random.Random(0), set()
+    for path in sorted((shapes / "train").iterdir()):
+        content = bytearray(path.read_bytes())
+        for _ in range(rng.choice([0, 0, 1, 3])):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content[: rng.choice([len(content)] * 3 + [rng.randrange(len(content))])])
+    file = shapes / "annotations/instances_train.json"
+    report, data = check_files(shapes / "train", file, progress=False), CocoDataset(shapes / "train", file)
+    told = " ".join(place for places in report["problems"].values() for place in places)
+    for i in range(len(data)):
+        try:
+            data[i]
+        except ValueError:
+            broken.add(str(data.file_names[i]))
+    assert broken and all(name in told for name in broken)
+
+
+def test_a_cache_of_other_pictures_is_not_believed(shapes, tmp_path):
+    file = shapes / "annotations/instances_train.json"
+    check_files(shapes / "train", file, progress=False)
+    other = tmp_path / "other"
+    shutil.copytree(shapes / "train", other)  # with the times, and so with the same names, sizes and times
+    name = other / "000007.png"
+    times = name.stat()
+    name.write_bytes(bytes(times.st_size))
+    os.utime(name, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "000007.png" in str(check_files(other, file, progress=False)["problems"])
+    assert check_files(shapes / "train", file, progress=False)["problems"] == {}
