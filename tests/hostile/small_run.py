@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -28,7 +29,7 @@ from simple_maskrcnn.training.train import fit
 TINY = {"backbone": "resnet18", "levels": (2, 3), "fpn_channels": 8, "box_channels": 16, "mask_channels": 8, "min_size": 48,
         "max_size": 48, "anchor_sizes": [[8], [16], [32]], "rpn_post_nms_top_n_train": 20, "rpn_post_nms_top_n_test": 5,
         "box_batch_size_per_image": 8}
-WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}  # events of Python; replace is a rename
+WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}  # of Python; replace is a rename
 KEPT = {"checkpoint.pt", "checkpoint-previous.pt", "config.json", "metrics.jsonl", "losses.png", "best", "last"}
 
 
@@ -50,7 +51,7 @@ def watch(out: Path, happens, at: int) -> list:
             happens()
 
     def hook(event, arguments):
-        writes = event in WRITES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        writes = event in WRITES or (event == "open" and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR))
         if writes and str(arguments[0]).startswith(str(out)):
             note(event, str(arguments[0]))
 
@@ -102,7 +103,8 @@ def trace(out: Path) -> dict:
         return {k: plain(v) for k, v in x.items()} if isinstance(x, dict) else [plain(v) for v in x] if isinstance(
             x, (list, tuple)) else x.numpy().tobytes() if isinstance(x, torch.Tensor) else x
 
-    records = [{k: v for k, v in r.items() if k not in ("images_per_s", "memory_mb")} for r in read_metrics(out / "metrics.jsonl")]
+    clock, records = ("images_per_s", "memory_mb"), read_metrics(out / "metrics.jsonl")
+    records = [{k: v for k, v in record.items() if k not in clock} for record in records]
     networks = {name: (out / name / "model.safetensors").read_bytes() for name in ("best", "last")}
     return {"files": {p.name for p in out.iterdir()}, "records": records, **networks, **plain(load_checkpoint(out))}
 
@@ -128,6 +130,9 @@ def faults(out: Path, whole: dict) -> list[str]:
 def points(operations: int, rounds: int) -> list[int]:
     """So many of the operations, evenly spread, from the first to the last."""
     return sorted({round(1 + k * (operations - 1) / max(1, rounds - 1)) for k in range(min(rounds, operations))})
+
+
+# Each series: a folder for its runs, how many rounds, what a whole run leaves, how many operations and seconds it takes.
 
 
 def killed_at_operations(folder: Path, rounds: int, whole: dict, operations: int, seconds: float) -> list:
@@ -191,22 +196,22 @@ def full_disk(folder: Path, rounds: int, whole: dict, operations: int, seconds: 
 
 def read_only(folder: Path, rounds: int, whole: dict, operations: int, seconds: float) -> list:
     """A folder in which this user may not write, empty or with a run; as root, by becoming nobody."""
-    wrong = []
+    wrong, place = [], Path(tempfile.mkdtemp())  # where somebody else may go
+    place.chmod(0o755)
     for name in ("empty", "run"):
-        out = folder / name
-        out.mkdir(parents=True)
+        out = place / name
+        out.mkdir()
         if name == "run":
             assert run(out, epochs=1)[0] == 0
         before = {p.name: p.stat().st_mtime_ns for p in out.rglob("*")}
         for path in [out, *out.rglob("*")]:
             path.chmod(0o555 if path.is_dir() else 0o444)
-        for above in folder.parents:
-            if above.stat().st_uid == os.getuid():
-                above.chmod(above.stat().st_mode | 0o055)
         code, text = run(out, before=lambda: os.getuid() or os.setuid(65534))
         if code != 3 or "cannot write in" not in text or before != {p.name: p.stat().st_mtime_ns for p in out.rglob("*")}:
             wrong.append(f"{name}: {code}, {text[-800:]}")
-        out.chmod(0o755)
+        for path in [out, *out.rglob("*")]:
+            path.chmod(0o755)
+    shutil.rmtree(place)
     return [2, wrong]
 
 
