@@ -195,7 +195,7 @@ class Run:
                              + "\nGive the same settings to go on, or another output_dir to begin anew.")
         before = saved["optimizer"]["param_groups"][0]["lr"]
         for old, now in zip(saved["optimizer"]["param_groups"], self.optimizer.state_dict()["param_groups"]):
-            old.update({name: value for name, value in now.items() if name != "params"})  # rates as asked for now
+            old.update({name: value for name, value in now.items() if name not in ("params", "lr")})  # as asked for now
         for name, part in self.parts().items():
             if name in saved:
                 part.load_state_dict(saved[name])

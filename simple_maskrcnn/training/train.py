@@ -115,7 +115,7 @@ def judge(given: dict) -> None:  # the arguments of `fit`
             right, asked = isinstance(value, Real) and _NUMBERS[name][1](value), f"a number {_NUMBERS[name][0]}"
         elif name in _NAMES:
             right, asked = value in _NAMES[name], f"one of {_NAMES[name]}"
-        elif name in ("milestones", "trackers", "strict"):
+        elif name in ("milestones", "trackers"):
             right, asked = not isinstance(value, str), "a list"
         if not right and not (value is None and name in optional):
             raise ValueError(f"{name}={value!r}: give {asked}")
@@ -173,11 +173,8 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
             report = check_dataset(dataset, progress=accelerator.is_main_process)
         report["notes"] |= check_network(model, dataset) | ({} if dataset is train else check_parts(train, dataset))
         if report["problems"]:
-            raise ValueError(f"{format_check(report)}\nCorrect these; or open the dataset with skip_bad=True, which leaves "
-                             "out what cannot be read and keeps the rest, or with boxes_from_masks=True, if the masks are right.")
-        if dataset is train and not report["counts"].get("objects", len(train)):
-            raise ValueError(f"{format_check(report)}\nThere is nothing to learn from: no image has an object, or only crowds "
-                             "(iscrowd 1), which are not learnt.")
+            raise ValueError(f"{name}: {format_check(report)}\nCorrect these; or open the dataset with skip_bad=True, which "
+                             "leaves out what cannot be read, or with boxes_from_masks=True, if the masks are right.")
         refuse(report, kinds)
         yield f"{name}: {format_check(report)}"
 
