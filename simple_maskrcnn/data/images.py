@@ -159,7 +159,7 @@ def _tensor(image: Image.Image) -> Tensor:  # RGB → uint8 [3, H, W]
         values[top : top + rows] = np.asarray(band)
     return torch.from_numpy(values).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
 
-# %% ../../nbs/data/07_images.ipynb #70fb987f
+# %% ../../nbs/data/07_images.ipynb #6ac14ace
 class _Tiff:
     "A TIFF that Pillow cannot read, or not rightly; its pages are arrays [H, W] or [H, W, 3 or 4], upright."
 
@@ -171,6 +171,8 @@ class _Tiff:
     def page(self, number: int, notes: list, alone: bool = True) -> np.ndarray:
         page = self.file.pages[number].aspage()
         _check_pixels(page.imagewidth * page.imagelength)
+        if np.prod(page.chunked) > len(page.dataoffsets) or page.compression == 1 and page.nbytes > self.file.filehandle.size:
+            raise ValueError("not all of its data are there")  # tifffile would look for each missing piece
         try:
             values = page.asarray()
         except (ValueError, ImportError) as error:
@@ -202,8 +204,7 @@ def _lower_bytes(path: str | Path, number: int) -> np.ndarray:  # uint8 [H, W, 3
     "Of 16 bits of colour Pillow keeps the upper eight. Told that the bytes are swapped, it keeps the lower ones."
     other = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
     with open_image(path) as file:
-        if number:
-            file.seek(number)
+        file.seek(number)
         for k, tile in enumerate(file.tile):
             raw = tile[3] if isinstance(tile[3], str) else tile[3][0]
             raw = "RGBA" if raw == "LA;16B" else raw[:-3] + other[raw[-3:]]
@@ -233,8 +234,7 @@ class _Pillow:
 
     def page(self, number: int, notes: list, alone: bool = True) -> Image.Image | np.ndarray:
         file = self.file
-        if number or file.tell():
-            file.seek(number)
+        file.seek(number)
         tags, raw = getattr(file, "tag_v2", {}), str(file.tile)
         planar = self.wide and tags.get(284) == 2
         if planar and tags.get(259, 1) == 1:  # Pillow takes the bytes of these planes for pixels
