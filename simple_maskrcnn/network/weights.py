@@ -246,7 +246,7 @@ def find_weights(
             raise ValueError(f"weights={weights!r} are a resnet50's; they do not fit {backbone!r}")
         old = {"num_classes": 91, "class_names": ["background", *published.meta["categories"][1:]], "levels": [2, 3, 4, 5]}
         state, settings = published.get_state_dict(progress=True, check_hash=True), fitting | settings
-    elif weights is not None and (os.path.isdir(weights) or os.path.isfile(Path(weights).with_name(CONFIG))):
+    elif weights is not None and (os.path.isdir(weights) or Path(weights).name == WEIGHTS and os.path.isfile(weights)):
         network = read(Path(weights) if os.path.isdir(weights) else Path(weights).parent)
         state, old = network.state_dict(), network.settings()
         settings = take_over(given, old, printable(weights))
