@@ -240,14 +240,16 @@ def find_weights(
     if weights is not None and backbone_weights is not None:
         raise ValueError("weights bring a backbone with them: give weights or backbone_weights, not both")
     state, old, settings, backbone = None, {}, dict(given), given.get("backbone", "resnet50")
+    path = Path(weights or ".")
+    folder = path.parent if path.name == WEIGHTS and path.with_name(CONFIG).is_file() else path
     if isinstance(weights, str) and weights in PUBLISHED:
         published, fitting = PUBLISHED[weights]
         if backbone != "resnet50":
             raise ValueError(f"weights={weights!r} are a resnet50's; they do not fit {backbone!r}")
         old = {"num_classes": 91, "class_names": ["background", *published.meta["categories"][1:]], "levels": [2, 3, 4, 5]}
         state, settings = published.get_state_dict(progress=True, check_hash=True), fitting | settings
-    elif weights is not None and (os.path.isdir(weights) or os.path.isfile(Path(weights).with_name(CONFIG))):
-        network = read(Path(weights) if os.path.isdir(weights) else Path(weights).parent)
+    elif weights is not None and os.path.isdir(folder):
+        network = read(folder)
         state, old = network.state_dict(), network.settings()
         settings = take_over(given, old, printable(weights))
     elif weights is not None:

@@ -113,6 +113,17 @@ def test_incomplete_and_strange_weights_are_refused(loader, network, saved):
         assert text.count(".weight") <= 1  # no page of names
 
 
+def test_a_file_of_weights_is_the_one_that_is_read(network, saved):
+    """The settings beside it hold for model.safetensors; another file in the folder is read by itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert maskrcnn(weights=saved / "model.safetensors").transform.min_size == [64]
+        torch.save({name: tensor * 0 for name, tensor in network.state_dict().items()}, saved / "checkpoint.pt")
+        assert not maskrcnn(3, weights=saved / "checkpoint.pt", **TINY).state_dict()["rpn.head.cls_logits.weight"].any()
+        (saved / "config.json").unlink()
+        assert maskrcnn(3, weights=saved / "model.safetensors", **TINY | {"min_size": 72}).transform.min_size == [72]
+
+
 @pytest.mark.parametrize("loader", LOADERS)
 def test_settings_that_are_not_a_networks(loader, saved):
     config = json.loads((saved / "config.json").read_text())
