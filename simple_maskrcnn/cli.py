@@ -143,7 +143,7 @@ def numbers(text: str | None) -> list | None:
         if text is None or number(found := json.loads(f"[{text}]")):
             return text and found
         raise ValueError
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"{text[:99]!r} is not a list of numbers such as 2,3,4,5") from error
 
 
