@@ -146,7 +146,7 @@ def output_names(names: list[Path]) -> list[str]:  # names: paths below the comm
     folders = {folder.as_posix().lower() for name in names for folder in name.parents}
 
     def possible(text, name):
-        if text.lower() not in folders and len(os.fsencode(Path(text).name)) < 240:
+        if text.lower() not in folders and taken[text.lower()] == 1 and len(os.fsencode(Path(text).name)) < 240:
             return text
         return name.with_name(f"{name.stem[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.png").as_posix()
 
@@ -154,7 +154,9 @@ def output_names(names: list[Path]) -> list[str]:  # names: paths below the comm
     wholes = [name.as_posix() for name in names]
     times = Counter(text.lower() for text in stems + wholes)  # lower: for some systems 1.PNG and 1.png are one file
     alone = [times[stem.lower()] == 1 and f"{stem}.png".lower() not in folders for stem in stems]
-    return [possible(f"{stem if a else whole}.png", name) for stem, whole, a, name in zip(stems, wholes, alone, names)]
+    texts = [f"{stem if a else whole}.png" for stem, whole, a in zip(stems, wholes, alone)]
+    taken = Counter(text.lower() for text in texts)  # 1.jpg and 1.JPG
+    return list(map(possible, texts, names))
 
 
 CROWDED = 40  # objects in a picture; if there are more, their names would hide them
