@@ -45,7 +45,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    simple_maskrcnn.write_shapes(folder, 2, 1, 32)
+    simple_maskrcnn.write_shapes(folder, 4, 1, 64)
     torch.manual_seed(0)
     simple_maskrcnn.maskrcnn(classes=["circle", "square", "triangle", "star"], backbone="resnet18", levels=[3, 4], fpn_channels=8,
                              box_channels=8, mask_channels=8, min_size=32, max_size=32).save_pretrained(folder / "network")
