@@ -7,7 +7,6 @@ __all__ = ['app', 'FORESEEN', 'DEVICE', 'advise', 'say', 'command', 'option']
 
 # %% ../nbs/manners.ipynb #3a77e0d3
 import inspect
-import math
 import re
 import signal
 import sys
@@ -78,7 +77,7 @@ def command(function: Callable) -> Callable:
 def option(text: str, *names: str, panel: str | None = None, **limits):
     "An option as typer takes it; names: if not the usual one; panel: heading in the help; limits: min, max and the like."
     def judge(value):
-        if isinstance(value, float | int) and not (math.isfinite(value) and abs(value) < 2**63):
+        if isinstance(value, float | int) and not abs(value) < 2**63:  # NaN, too
             raise typer.BadParameter(f"{value} is no number of 64 bits")
         return value
 

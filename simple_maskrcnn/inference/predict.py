@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from ..evaluation.ap import coco_objects
 from ..files import printable, write_atomic
 from ..data.coco import rle_counts
-from ..data.images import SUFFIXES, is_hidden, is_picture, read_image
+from ..data.images import SUFFIXES, _pages, is_hidden, is_picture, read_image
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
@@ -146,7 +146,7 @@ def output_names(names: list[Path]) -> list[str]:  # names: paths below the comm
     folders = {folder.as_posix().lower() for name in names for folder in name.parents}
 
     def possible(text, name):
-        if text.lower() not in folders and len(os.fsencode(Path(text).name)) < 240:
+        if text.lower() not in folders and taken[text.lower()] == 1 and len(os.fsencode(Path(text).name)) < 240:
             return text
         return name.with_name(f"{name.stem[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.png").as_posix()
 
@@ -154,7 +154,9 @@ def output_names(names: list[Path]) -> list[str]:  # names: paths below the comm
     wholes = [name.as_posix() for name in names]
     times = Counter(text.lower() for text in stems + wholes)  # lower: for some systems 1.PNG and 1.png are one file
     alone = [times[stem.lower()] == 1 and f"{stem}.png".lower() not in folders for stem in stems]
-    return [possible(f"{stem if a else whole}.png", name) for stem, whole, a, name in zip(stems, wholes, alone, names)]
+    texts = [f"{stem if a else whole}.png" for stem, whole, a in zip(stems, wholes, alone)]
+    taken = Counter(text.lower() for text in texts)  # 1.jpg and 1.JPG
+    return list(map(possible, texts, names))
 
 
 CROWDED = 40  # objects in a picture; if there are more, their names would hide them
@@ -246,6 +248,7 @@ def predict_files(
     if max_detections is not None and not 1 <= max_detections < 2**16:
         raise ValueError(f"max_detections={max_detections} must be from 1 to 65535, the most that a label image can hold")
     check_finite(model)
+    pages = _pages(pages)
     (files, root), failed = find_images(paths, results=output_dir), {}
 
     def skip(file, why):

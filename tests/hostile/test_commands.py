@@ -45,7 +45,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    simple_maskrcnn.write_shapes(folder, 2, 1, 32)
+    simple_maskrcnn.write_shapes(folder, 4, 1, 64)
     torch.manual_seed(0)
     simple_maskrcnn.maskrcnn(classes=["circle", "square", "triangle", "star"], backbone="resnet18", levels=[3, 4], fpn_channels=8,
                              box_channels=8, mask_channels=8, min_size=32, max_size=32).save_pretrained(folder / "network")
@@ -116,8 +116,7 @@ def test_every_option_with_bad_values(world, tmp_path, monkeypatch):
                 name == "check" and code == 1 and "problems" in said or name == "predict" and "could not be read" in said)
         if not fine or "Traceback" in said or "\x1b" in said and code != 2:  # 2: typer's own sentence shows what was typed
             bad.append(f"{code} {name} {words}: {said[-300:]}")
-        if code not in (0, 77) and (now := tree(tmp_path / "w")) != before and not {"predictions.json", "metrics.json"} & {
-                Path(name).name for name in now}:  # of predict and evaluate, which have begun
+        if code not in (0, 77) and tree(tmp_path / "w") != before:
             bad.append(f"changed by {name} {words}: {said[-300:]}")
     print(sum(codes.values()), "command lines:", dict(codes))
     assert not bad, "\n".join(bad)
