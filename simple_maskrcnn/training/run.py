@@ -37,6 +37,9 @@ from simple_maskrcnn.training.checkpoint import (
 )
 from .optim import update_ema
 
+# oneDNN keeps code for each size that it has met: 1,024 pieces, unless it is told otherwise before its first convolution.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+
 # %% ../../nbs/training/05_run.ipynb #39ba1657
 class StepSampler(AspectBatchSampler):
     "An epoch in steps of processes × accumulate batches; each process reads its own part of each. `begin(epoch, step)`."
@@ -296,8 +299,8 @@ def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **o
         with run.writing():
             accelerator.on_main_process(save_model)(network, run.folder / name)
     run.epoch, run.best = run.epoch + 1, max(run.best, ap)
-    run.save()
     log.draw()
+    run.save()
     if valid is not None and log.main:
         say(f"epoch {run.epoch}: validation loss {record['valid']['loss']:.3f}, "
             f"box AP {record['bbox']['AP']:.3f}, mask AP {record['segm']['AP']:.3f}")

@@ -171,7 +171,7 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
     for name, dataset in zip(("training", "validation"), (train,) if valid is None else (train, valid)):
         with accelerator.main_process_first():  # the other processes find the answer in the cache
             report = check_dataset(dataset, progress=accelerator.is_main_process)
-        report["notes"] |= check_network(model, dataset) | ({} if dataset is train else check_parts(train, dataset))
+        report["notes"] |= check_network(model, dataset) | ({} if name == "training" else check_parts(train, dataset))
         if report["problems"]:
             raise ValueError(f"{name}: {format_check(report)}\nCorrect these; or open the dataset with skip_bad=True, which "
                              "leaves out what cannot be read, or with boxes_from_masks=True, if the masks are right.")
