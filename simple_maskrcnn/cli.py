@@ -24,7 +24,7 @@ from typing import Annotated
 import typer
 
 from .files import printable
-from .manners import app, command, option, say
+from .manners import advise, app, command, option, say
 
 # %% ../nbs/cli.ipynb #18b40984
 data, network, augmentation, training = (partial(option, panel=p) for p in ("Data", "Network", "Augmentation", "Training"))
@@ -56,6 +56,7 @@ _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, wi
 _BoxesFromMasks = Annotated[bool, data("take all boxes from the masks, whatever the annotation file says")]
 _Workers = Annotated[int | None, data("processes that read images; train: up to 16 with a GPU", "--workers", min=0, max=999)]
 _Pages = Annotated[str | None, data("of picture files with several: which one, or what to make of them: channels, max …")]
+_Outside = Annotated[bool, data("images may lie outside of the image folder, by .., absolute paths or links")]
 _Strict = Annotated[list[str] | None, data("make notes errors: all, or those whose text contains this; can be repeated")]
 
 
@@ -103,13 +104,13 @@ def open_dataset(place: tuple[Path, Path], given: dict):  # as of `locate`; opti
 @command
 def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _Images = None,
           annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False, pages: _Pages = None,
-          strict: _Strict = None):
+          outside: _Outside = False, strict: _Strict = None):
     "Look at every image, mask and box; exit code 1 if anything has to be mended before training, 3 if --strict says so."
     from simple_maskrcnn import CocoDataset
     from simple_maskrcnn.data.check import StrictError, check_files, format_check, strict as refuse
     from simple_maskrcnn.data.hints import check_parts
 
-    given, options = (dataset, data_dir, images, annotations), {"boxes_from_masks": boxes_from_masks, "pages": pages}
+    given, options = (dataset, data_dir, images, annotations), arguments(locals(), CocoDataset)
     parts, bad, noted = [], False, None
     with tempfile.TemporaryDirectory() as scratch:  # the user's folders get nothing but the cache of what was looked at
         places = [place for split in ("train", "val") if (place := locate(split, *given, required=False, scratch=scratch))]
@@ -119,7 +120,7 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
                 warnings.simplefilter("ignore")  # the report has told it
                 parts.append(CocoDataset(*place, skip_bad=True, **options))
             report["notes"] |= check_parts(*parts) if len(parts) == 2 else {}
-            say(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{format_check(report)}")
+            say(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{advise(format_check(report), check)}")
             if not report["counts"]["images"]:
                 raise ValueError(f"{place[1]} has no images that can be used")
             bad |= bool(report["problems"])
@@ -159,7 +160,7 @@ def train(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, train_images: _Images = None,
     train_annotations: _Annotations = None, valid_images: _Images = None, valid_annotations: _Annotations = None,
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = None,
-    pages: _Pages = None, strict: _Strict = None,
+    pages: _Pages = None, outside: _Outside = False, strict: _Strict = None,
     first: Annotated[int | None, data("learn only so many images, by heart, and evaluate the same", min=1)] = None,
     drop_empty: Annotated[bool, data("leave out images without objects, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
@@ -255,7 +256,8 @@ def evaluate(
     images: _Images = None, annotations: _Annotations = None,
     split: Annotated[str, data("part of --data-dir: val or train")] = "val",
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = 0,
-    pages: _Pages = None, batch_size: Annotated[int, option("images at a time", **some)] = 1,
+    pages: _Pages = None, outside: _Outside = False,
+    batch_size: Annotated[int, option("images at a time", **some)] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
     backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,

@@ -133,6 +133,19 @@ def test_check_finds_faults(work, tmp_path):
     assert code == 1 and "unknown category" in said and not (tmp_path / "run").exists()
 
 
+def test_pictures_outside_of_the_folder_have_an_option_and_it_is_advised(work, tmp_path):
+    (tmp_path / "empty").mkdir()
+    content = json.loads((work / "world/annotations/instances_val.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = str(work / "world/val" / image["file_name"])
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    place = "--images", tmp_path / "empty", "--annotations", tmp_path / "a.json"
+    for words in (["check"], ["evaluate", work / "run"]):
+        code, said = here(*words, *place)
+        assert code == 1 and "(--outside allows it)" in said, said
+        assert here(*words, *place, "--outside")[0] == 0
+
+
 def test_bad_records_and_empty_images_are_left_out_when_asked(monkeypatch, work, tmp_path):
     seen = []
     monkeypatch.setattr(simple_maskrcnn, "fit", wraps(training.fit)(lambda network, learn, *_, **__: seen.append(len(learn))))

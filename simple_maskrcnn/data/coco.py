@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .images import read_image
+from .images import read_image, which_pages
 from .records import check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
 from ..files import printable, write_atomic
@@ -172,7 +172,7 @@ class CocoDataset(CocoAnnotations, Dataset):
         pages=None,  # which pages or channels of a file with many, as of `read_image`
         outside: bool = False,  # images may lie outside of `image_dir`: `..`, absolute paths and links lead there
     ):
-        self.image_dir, self.annotation_file, self.pages = Path(image_dir), Path(annotation_file), pages
+        self.image_dir, self.annotation_file, self.pages = Path(image_dir), Path(annotation_file), which_pages(pages)
         self.transforms, self.skip_bad, self.unreadable = transforms, skip_bad, set()
         if not self.image_dir.is_dir():
             raise FileNotFoundError(f"there is no image folder {printable(self.image_dir)}")
@@ -195,7 +195,7 @@ class CocoDataset(CocoAnnotations, Dataset):
         "The image as it is in the file, upright and RGB."
         path, (height, width) = self.image_dir / str(self.file_names[index]), self.image_sizes[index]
         try:
-            image = read_image(path) if self.pages is None else read_image(path, self.pages)
+            image = read_image(path, self.pages)
             if image.shape[-2:] == (height, width):
                 return image
             raise ValueError(f"{path} is {image.shape[2]}×{image.shape[1]} pixels when upright, but {self.annotation_file} "

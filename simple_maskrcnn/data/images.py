@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'LIMIT', 'BANDS', 'ALPHA', 'is_hidden', 'is_picture', 'SoundFile', 'named_errors', 'max_pixels',
-           'open_image', 'read_image', 'file_notes']
+           'open_image', 'which_pages', 'read_image', 'file_notes']
 
 # %% ../../nbs/data/07_images.ipynb #718e6c29
 import os
@@ -318,7 +318,8 @@ def _together(source: _Pillow | _Tiff, pages: str, notes: list) -> np.ndarray:  
     return np.stack(stack, axis=-1)
 
 # %% ../../nbs/data/07_images.ipynb #5517ffc2
-def _pages(pages: int | str | None) -> int | str | None:
+def which_pages(pages: int | str | None) -> int | str | None:
+    "The choice of pages, a number also if it came as text; a ValueError if there is no such choice."
     pages = int(pages) if str(pages).isdecimal() else pages
     if not (pages in (None, "channels", "max", "mean") or isinstance(pages, int) and pages >= 0):
         raise ValueError(f"pages is '{printable(pages)}'; it takes a page (0 is the first), 'channels', 'max' or 'mean'")
@@ -330,7 +331,7 @@ def read_image(
     pages: int | str | None = None,  # of a file with several: which (0 is the first), "channels", "max" or "mean"
 ) -> Tensor:  # uint8 [3, H, W], RGB, upright
     "Read a picture of any colour mode as RGB, turned as viewers turn it; a ValueError names what cannot be read."
-    pages, notes = _pages(pages), []
+    pages, notes = which_pages(pages), []
     with named_errors(path), _source(path) as source:
         image = _tensor(_picture(source, pages, notes))
     for kind, _ in notes:
@@ -341,7 +342,7 @@ def read_image(
 
 def file_notes(path: str | Path, pages: int | str | None = None) -> list[tuple[str, str]]:  # kind and detail of each
     "What will hurt in a sound file; a plain one of 8 bits is not decoded for that."
-    pages, notes = _pages(pages), []
+    pages, notes = which_pages(pages), []
     with named_errors(path), _source(path) as source:
         file = source.file if isinstance(source, _Pillow) else None
         turn = file.getexif().get(274, 1) if file and (file.format != "PNG" or "exif" in file.info) else 1

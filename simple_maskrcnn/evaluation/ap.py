@@ -63,7 +63,8 @@ def coco_objects(
         raise ValueError(f"its target has {len(boxes)} boxes and masks {list(masks.shape)}, and the image is {list(size)}")
     rles = [_encode(mask != 0) for mask in masks]
     crowd = target["iscrowd"].tolist() if "iscrowd" in target else [0] * len(boxes)
-    areas = target["area"].tolist() if "area" in target else [float(coco_mask.area(rle)) for rle in rles]
+    given = target["area"].tolist() if "area" in target else [-1] * len(boxes)
+    areas = [area if 0 <= area <= 1e10 else float(coco_mask.area(rle)) for area, rle in zip(given, rles)]  # COCO counts no other
     return [{"category_id": label, "bbox": box, "area": area, "iscrowd": int(c), "segmentation": rle}
             for label, box, area, c, rle in zip(target["labels"].tolist(), boxes, areas, crowd, rles)]
 
@@ -174,6 +175,8 @@ def coco_results(
     max_detections: int = 100, backend: str = "pycocotools",  # as in `coco_eval`
 ) -> tuple[dict, dict]:  # all figures; and for "bbox" and "segm" the precisions `[T, R, K]` that curves are drawn from
     "COCO's figures of boxes and masks, AP and AP50 of each class, and the `simple_figures`."
+    if twice := [name for name in categories.values() if [*categories.values()].count(name) > 1]:
+        raise ValueError(f"two classes are called '{printable(twice[0])}'; the figures of each class need names of their own")
     results, curves = {"bbox": {}, "segm": {}, "per_class": {}, "voc50": {}, "jaccard50": {}}, {}
     for kind in ("bbox", "segm"):
         evaluator = coco_eval(kind, records, categories, max_detections, backend)

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from ..evaluation.ap import coco_objects
 from ..files import printable, write_atomic
 from ..data.coco import rle_counts
-from ..data.images import SUFFIXES, _pages, is_hidden, is_picture, read_image
+from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
@@ -248,7 +248,7 @@ def predict_files(
     if max_detections is not None and not 1 <= max_detections < 2**16:
         raise ValueError(f"max_detections={max_detections} must be from 1 to 65535, the most that a label image can hold")
     check_finite(model)
-    pages = _pages(pages)
+    pages = which_pages(pages)
     (files, root), failed = find_images(paths, results=output_dir), {}
 
     def skip(file, why):
