@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import simple_maskrcnn.data.check as check
@@ -124,3 +125,12 @@ def test_a_cache_of_other_pictures_is_not_believed(shapes, tmp_path):
     os.utime(name, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert "000007.png" in str(check_files(other, file, progress=False)["problems"])
     assert check_files(shapes / "train", file, progress=False)["problems"] == {}
+
+
+def test_the_check_reads_a_tiff_that_only_tifffile_reads(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.full((4, 30, 40), 9, np.uint8), photometric="rgb", planarconfig="separate",
+                     extrasamples=[0])
+    assert check.image_fault(tmp_path / "a.tif", (30, 40)) is None
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:3000])
+    assert check.image_fault(tmp_path / "a.tif", (30, 40))[0] == "image cannot be decoded"

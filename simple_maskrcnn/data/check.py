@@ -37,10 +37,10 @@ from ..network.boxes import box_iou
 # %% ../../nbs/data/05_check.ipynb #b875a37f
 def upright_size(path: str | Path, pages=None) -> tuple[int, int]:  # height, width, as viewers show it; pages: of `read_image`
     "The size of an image file that can be read; for one that cannot, an error of Pillow's or of `read_image`'s."
-    with open_image(path) as image:
+    with suppress(PIL.UnidentifiedImageError), open_image(path) as image:  # tifffile may know more kinds of TIFF
         if image.format == "PNG":
             image.verify()  # every part of the file carries a checksum, and the last part is called IEND
-    with open_image(path) as image:
+    with suppress(PIL.UnidentifiedImageError), open_image(path) as image:
         size, simple = image.size[::-1], image.format in ("JPEG", "PNG") and getattr(image, "n_frames", 1) == 1
         if simple and pages is None and "16" not in str(image.tile[0].args):  # 8 bits or fewer, one picture
             image.draft(image.mode, (1, 1))  # of a JPEG every byte is decoded, but only an eighth of rows and columns
@@ -172,7 +172,7 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
     TWICE, SMALL, FAR, COPY, CROWDS, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "merged", "called background", "is null",
-    "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels",
+    "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels", "nearly black",
 )
 
 

@@ -119,7 +119,7 @@ def _eight_bits(values: np.ndarray, inverse: bool, notes: list) -> np.ndarray:  
         eight = values.astype(np.uint8) * (255 if values.dtype == bool else 1)
     else:
         low, top = colours.min(), colours.max()
-        if values.dtype.kind == "f" or low < 0 or top > 65535:
+        if values.dtype.kind in "fc" or low < 0 or top > 65535:
             raise SoundFile(f"its pixels go from {low} to {top}; save it with 8 or 16 bits")
         bits = next(bits for bits in (8, 10, 12, 14, 16) if top < 1 << bits)
         if 0 < top and bits < 16:
@@ -143,10 +143,8 @@ def _on_white(image: Image.Image, notes: list) -> Image.Image:  # RGB
     "What a viewer shows on white paper: no colour that hides under transparent pixels."
     if image.mode in ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        if alpha.getextrema()[0] < 255:
-            share = sum(alpha.histogram()[:255]) / (image.width * image.height)
-            notes.append(("transparent pixels, read as they look on white", f"{share:.1%} of its pixels"))
+        if clear := sum(image.getchannel("A").histogram()[:255]) / (image.width * image.height):
+            notes.append(("transparent pixels, read as they look on white", f"{clear:.1%} of its pixels"))
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -166,10 +164,10 @@ class _Tiff:
     def __init__(self, file):  # of tifffile
         self.file = file
         self.pages = [k for k, page in enumerate(file.pages) if not page.aspage().subfiletype & 5]  # no small copies
-        self.inverse = file.pages[0].aspage().photometric == 0
 
     def page(self, number: int, notes: list, alone: bool = True) -> np.ndarray:
         page = self.file.pages[number].aspage()
+        self.inverse = page.photometric == 0
         _check_pixels(page.imagewidth * page.imagelength)
         if np.prod(page.chunked) > len(page.dataoffsets) or page.compression == 1 and page.nbytes > self.file.filehandle.size:
             raise ValueError("not all of its data are there")  # tifffile would look for each missing piece
@@ -218,24 +216,25 @@ class _Pillow:
     "A file that Pillow opens; its pages are pictures of 8 bits or arrays of more, upright."
 
     def __init__(self, path: str | Path, file: Image.Image):
-        self.path, self.file, self.inverse, tags = path, file, False, getattr(file, "tag_v2", {})
+        self.path, self.file, tags = path, file, getattr(file, "tag_v2", {})
         count = 1 if file.format in ("MPO", "PSD") else getattr(file, "n_frames", 1)  # previews and layers are no pages
-        self.pages, self.wide = list(range(count)), file.mode[0] in "FI" or ";16" in str(file.tile)
+        self.pages, self.wide = [*range(count)], file.mode[0] in "FI" or ";16" in str(file.tile)
         if file.format == "TIFF":
-            self.wide |= max(tags.get(258, (1,))) > 8
-            self.inverse = tags.get(262) == 0 and self.wide  # Pillow inverts 8 bits itself
             stacked = str(tags.get(270, "")).partition("ImageJ=")[2].partition("images=")[2].split("\n")[0]
             if count == 1 and stacked.isdigit() and int(stacked) > 1:
                 raise SoundFile(f"ImageJ wrote {stacked} images into it behind one header; save those that you need apart")
             if count == 1 and tags.get(254, 0) & 1 and 330 in tags:
                 raise SoundFile("it shows a small copy only, the picture itself is raw; export it as TIFF, PNG or JPEG")
-            if count > 1:
-                self.pages = [k for k in self.pages if not (file.seek(k) or file.tag_v2.get(254, 0) & 5)]  # no small copies
+            self.pages = [k for k in range(count) if count == 1 or not (file.seek(k) or file.tag_v2.get(254, 0) & 5)]  # no copies
 
     def page(self, number: int, notes: list, alone: bool = True) -> Image.Image | np.ndarray:
         file = self.file
         file.seek(number)
-        tags, raw = getattr(file, "tag_v2", {}), str(file.tile)
+        tags, raw, clear = getattr(file, "tag_v2", {}), str(file.tile), file.info.get("transparency")
+        self.wide = file.mode[0] in "FI" or ";16" in raw or max(tags.get(258, (1,))) > 8
+        self.inverse = tags.get(262) == 0 and self.wide  # Pillow inverts 8 bits itself
+        if 2 in tags.get(339, ()) and not self.wide:
+            raise SoundFile("its 8 bits have a sign; save it with 8 or 16 bits without one")
         planar = self.wide and tags.get(284) == 2
         if planar and tags.get(259, 1) == 1:  # Pillow takes the bytes of these planes for pixels
             with _tiff(self.path) as tiff:
@@ -245,21 +244,24 @@ class _Pillow:
         image, orientation = file if alone else file.copy(), file.getexif().get(274, 1)
         ImageOps.exif_transpose(image, in_place=True)
         if file.mode[0] in "FI":
-            values, clear = np.asarray(image), file.info.get("transparency")
+            values = np.asarray(image)
             return values if clear is None else np.stack([values] * 3 + [(values != clear) * 65535], axis=-1)
+        alpha = tags.get(338, (0,))[0] in (1, 2)
+        over = len(bits := tags.get(258, ())) > 3 + alpha and file.mode in ("RGB", "RGBA")  # of a TIFF
+        notes += [(BANDS, f"{len(bits)} bands")] * over
         if self.wide and file.mode in ("RGB", "RGBA") and "RGBa" not in raw:
-            if not alone or max(top for _, top in image.getextrema()[:3]) < 64:  # the upper bytes are not enough
+            if not alone or clear or max(top for _, top in image.getextrema()[:3]) < 64:  # the upper bytes are not enough
                 if planar:
                     with _tiff(self.path) as tiff:
                         return tiff.page(number, notes)
                 lower, upper = _lower_bytes(self.path, number).astype(np.uint16), np.asarray(image)
                 if "LA;16B" in raw:
                     return _turned((lower[..., ::2] << 8 | lower[..., 1::2])[..., [0, 0, 0, 1]], orientation)
-                return upper.astype(np.uint16) << 8 | _turned(lower, orientation)
-        if file.format == "TIFF" and file.mode in ("RGB", "RGBA") and len(tags.get(258, ())) > 3 and tags.get(338, (0,))[0] == 0:
-            notes.append((BANDS, f"{len(tags[258])} bands"))
-            return image.convert("RGB")  # a fourth band that nothing calls alpha
-        return image
+                values = (upper.astype(np.uint16) << 8 | _turned(lower, orientation))[..., : 3 if over and not alpha else 4]
+                return np.dstack([values, (values != clear).any(-1) * np.uint16(65535)]) if clear else values
+        if type(clear) is int:  # Pillow does not spread it, as it does the pixels
+            image.info["transparency"] = clear * (85 if "'L;2'" in raw else 17 if "'L;4'" in raw else 1)
+        return image.convert("RGB") if over and not alpha else image  # without a fourth band that nothing calls alpha
 
 
 @contextmanager
@@ -282,12 +284,9 @@ def _picture(source: _Pillow | _Tiff, pages: int | str | None, notes: list) -> I
     if pages is None and count > 1:
         raise SoundFile(f"it has {count} pages, and which is the picture? Choose one with pages=0 to {count - 1}, 2 or 3 as red, "
                         "green and blue with pages='channels', or all in one with pages='max' or 'mean'")
-    if pages is None or isinstance(pages, int):
-        if (pages or 0) >= count:
-            raise SoundFile(f"it has no page {pages}; the first is 0, the last {count - 1}")
-        values = source.page(source.pages[pages or 0], notes)
-    else:
-        values = _together(source, pages, notes)
+    if isinstance(pages, int) and pages >= count:
+        raise SoundFile(f"it has no page {pages}; the first is 0, the last {count - 1}")
+    values = _together(source, pages, notes) if isinstance(pages, str) else source.page(source.pages[pages or 0], notes)
     if isinstance(values, np.ndarray):
         values = _eight_bits(values, source.inverse, notes)
         values = Image.fromarray(np.pad(values, ((0, 0), (0, 0), (0, 1))) if values.shape[2:] == (2,) else values)
@@ -310,8 +309,7 @@ def _together(source: _Pillow | _Tiff, pages: str, notes: list) -> np.ndarray:  
     if pages == "max":
         return reduce(np.maximum, planes())
     if pages == "mean":
-        total = reduce(np.add, (page.astype(np.float64) for page in planes()))
-        return (total / count).round().astype(shapes.pop()[1])
+        return (reduce(np.add, (page.astype(np.float64) for page in planes())) / count).round().astype(shapes.pop()[1])
     stack = list(planes()) if count in (2, 3) else []
     if not stack or stack[0].ndim > 2:
         raise SoundFile(f"pages='channels' takes 2 or 3 grey pages, it has {count}{' with colours' * bool(stack)}")
@@ -319,9 +317,8 @@ def _together(source: _Pillow | _Tiff, pages: str, notes: list) -> np.ndarray:  
 
 # %% ../../nbs/data/07_images.ipynb #5517ffc2
 def which_pages(pages: int | str | None) -> int | str | None:
-    "The choice of pages, a number also if it came as text; a ValueError if there is no such choice."
     pages = int(pages) if str(pages).isdecimal() else pages
-    if not (pages in (None, "channels", "max", "mean") or isinstance(pages, int) and pages >= 0):
+    if not (pages in (None, "channels", "max", "mean") or type(pages) is int and pages >= 0):
         raise ValueError(f"pages is '{printable(pages)}'; it takes a page (0 is the first), 'channels', 'max' or 'mean'")
     return pages
 
@@ -334,9 +331,8 @@ def read_image(
     pages, notes = which_pages(pages), []
     with named_errors(path), _source(path) as source:
         image = _tensor(_picture(source, pages, notes))
-    for kind, _ in notes:
-        if kind.startswith("16"):
-            warnings.warn(f"{kind} in some pictures, by the largest value of each; these bits become 8", stacklevel=2)
+    for kind in [kind for kind, _ in notes if kind.startswith("16")]:
+        warnings.warn(f"{kind} in some pictures, by the largest value of each; these bits become 8", stacklevel=2)
     return image
 
 
@@ -351,6 +347,8 @@ def file_notes(path: str | Path, pages: int | str | None = None) -> list[tuple[s
                           f"orientation {turn}: are the annotations made on the picture as viewers turn it?"))
         if len(source.pages) > 1 and pages is None:
             notes.append(("several pages", f"{len(source.pages)} pages"))
-        elif not file or source.wide or file.format == "TIFF" or file.mode in ALPHA or "transparency" in file.info:
-            _picture(source, pages, notes)
+        elif not file or source.wide or file.format in ("TIFF", "PPM") or file.mode in ALPHA or "transparency" in file.info:
+            image, deep = _picture(source, pages, notes), not file or source.wide or file.format == "PPM"
+            if deep and sum(image.convert("L").histogram()[16:255]) < image.width * image.height / 100:
+                notes.append(("nearly black", "few pixels are from 16 to 254 of 255; is the largest value a hot one, or no data?"))
     return list(dict.fromkeys(notes))
