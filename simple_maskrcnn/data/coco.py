@@ -143,10 +143,13 @@ class CocoAnnotations:
         "Where an image's annotations lie in `annotation_ids` and the other arrays."
         return slice(self._first[index], self._first[index + 1])
 
+    def segmentations(self, index: int) -> list:
+        "Polygons or RLE of each object of an image, as the file has them."
+        return pickle.loads(self._segmentations[self._offsets[index] : self._offsets[index + 1]])
+
     def rles(self, index: int) -> list[dict]:
         "The masks of an image as compressed RLE."
-        pack = self._segmentations[self._offsets[index] : self._offsets[index + 1]]
-        return [to_rle(segmentation, self.image_sizes[index].tolist()) for segmentation in pickle.loads(pack)]
+        return [to_rle(segmentation, self.image_sizes[index].tolist()) for segmentation in self.segmentations(index)]
 
     def target(self, index: int) -> dict:
         "The target of an image, without reading the image."

@@ -40,7 +40,9 @@ def _indices(file: Path, black_white: bool = False) -> np.ndarray:  # numbers [H
             advice = "save it in black and white" if black_white else "was it converted? Take the published file"
             raise SoundFile(f"it has colours (mode {image.mode}), not numbers in a palette or in grey that name the objects; "
                             + advice)
-        return np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image)
+        found = np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image)
+        white_is_zero = image.mode in ("1", "L") and getattr(image, "tag_v2", {}).get(262) == 0  # Pillow turned them round
+        return (1 if image.mode == "1" else 255) - found if white_is_zero else found
 
 
 def voc_objects(
@@ -121,6 +123,11 @@ def voc_to_coco(
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}; PASCAL VOC's folder is mostly called VOCdevkit/VOC2012")
+    if (file := voc_dir / "labelmap.txt").is_file():  # CVAT's, of any dataset in this layout
+        own = [line.split(":")[0].strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip() and line[0] != "#"]
+        if [name for name in own if name not in ("background", "ignored", "void")] != VOC_CLASSES:
+            raise ValueError(f"{printable(file)} names other classes than VOC's twenty: {printable(', '.join(own))[:200]}. "
+                             "Only VOC's own are known here; export in COCO's format instead")
     for split in splits:
         if not (folders[3] / f"{split}.txt").is_file():
             raise FileNotFoundError(f"there is no list {folders[3] / split}.txt; there are "
@@ -166,8 +173,9 @@ def masks_to_coco(
     progress: bool = True,  # show a bar
 ) -> Path:  # the annotation file; its images are in `folder`
     "Convert a folder with a mask file for each object to COCO format, once; an image without masks has no objects."
-    folder, names, sources, passed, bare, labels = Path(folder), [], [], [], [], []
-    for home in sorted({path.parent for kind in ("images", "masks") for path in folder.glob(f"*/{kind}")}):
+    folder, names, sources, passed, bare, labels, large, most = Path(folder), [], [], [], [], [], [], []
+    homes = sorted({path.parent for kind in ("images", "masks") for path in folder.glob(f"*/{kind}")})
+    for home in homes:
         images, strange = _pictures(home / "images", passed), []
         masks = _pictures(home / "masks", strange)
         if strange and not masks:
@@ -187,12 +195,19 @@ def masks_to_coco(
     def objects(paths):
         found = file_objects(paths)
         labels.extend(paths[: len(found) > len(paths)])
+        large.extend(path for path, (mask, _) in zip(paths, found) if mask.mean() > 0.5)
+        most.append(len(found))
         return found
 
     file = Path(annotation_file or folder / "instances.json")
     content = coco_content(file, folder, names, sources, objects, [class_name], progress)
-    for files, what in ((passed, "files that are no pictures are passed over"),
+    passed += [path for path in sorted(folder.iterdir()) if path not in homes and not is_hidden(path)
+               and (path.is_dir() or is_picture(path))]
+    alone = names if most and max(most) == 1 < len(most) else []
+    for files, what in ((passed, "files that are no pictures, or folders without images and masks, are passed over"),
                         (bare, "images have no folder masks, so no objects"),
+                        (large, "masks are more than half of their picture (are objects 0 in them?)"),
+                        (alone, "images, and none has two objects (are all of a picture in one mask?)"),
                         (labels, "images have one label image: each of its numbers is taken as an object")):
         if files:
             warnings.warn(f"{len(files)} {what}, the first is {printable(files[0])}", stacklevel=2)

@@ -350,5 +350,5 @@ def file_notes(path: str | Path, pages: int | str | None = None) -> list[tuple[s
         elif not file or source.wide or file.format in ("TIFF", "PPM") or file.mode in ALPHA or "transparency" in file.info:
             image, deep = _picture(source, pages, notes), not file or source.wide or file.format == "PPM"
             if deep and sum(image.convert("L").histogram()[16:255]) < image.width * image.height / 100:
-                notes.append(("nearly black", "few pixels are from 16 to 254 of 255; is the largest value a hot one, or no data?"))
+                notes.append(("nearly black", "few pixels are from 16 to 254 of 255; is the largest a hot pixel, or no data?"))
     return list(dict.fromkeys(notes))

@@ -307,9 +307,8 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
     need(find(label_of, category) is not None, "annotation of an unknown category", "category_id")
     said += [(f"image_id {WRITTEN}", "image_id")] * (type(key) is not int and key not in images)
     a["image_id"], width, height = image["id"], image["width"], image["height"]
-    if type(category) is not int:
-        a["category_id"] = whole(category)
-        said.append((f"category_id {WRITTEN}", "category_id"))
+    a["category_id"] = whole(category)
+    said += [(f"category_id {WRITTEN}", "category_id")] * (type(category) is not int)
     if type(crowd) is not int:
         a["iscrowd"] = int(crowd or 0) if type(crowd) in (bool, type(None)) else whole(crowd)
         said.append(("iscrowd that is null (taken as 0), true or false, text or with a point", "iscrowd"))
@@ -328,6 +327,7 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
     need(w > 0 and h > 0, "box without area (bbox is x, y, width, height)", "bbox")
     inside = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
     need(min(inside) >= 0.01, "box outside of its image, or thinner than 0.01 pixels", "bbox")
+    said += [("box that reaches beyond its image (cut off there)", "bbox")] * (max(w - inside[0], h - inside[1]) > 2)
     return a
 
 # %% ../../nbs/data/08_records.ipynb #fbc03304
