@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TINY', 'EMPTY', 'MISFIT', 'TWICE', 'SMALL', 'FAR', 'WITHIN', 'COLUMNS', 'CORNERS', 'NOTHING', 'MISSING', 'COPY',
-           'CROWDS', 'KEPT', 'NOTES', 'VERSION', 'RANGE', 'NOT_BINARY', 'upright_size', 'image_fault', 'outline_note',
-           'object_faults', 'look', 'check_dataset', 'format_check', 'StrictError', 'strict', 'fingerprint',
-           'look_at_all', 'look_at_items', 'check_files']
+           'CROWDS', 'KEPT', 'NOTES', 'VERSION', 'READERS', 'RANGE', 'NOT_BINARY', 'upright_size', 'image_fault',
+           'outline_note', 'object_faults', 'look', 'check_dataset', 'format_check', 'StrictError', 'strict',
+           'fingerprint', 'look_at_all', 'look_at_items', 'check_files']
 
 # %% ../../nbs/data/05_check.ipynb #f46c66b5
 import hashlib
@@ -14,6 +14,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from contextlib import suppress
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
             notes.append((kind, where))
         first, other = seen.setdefault((crowd, rles[i]["counts"]), (number, label))
         if first != number:
-            notes.append((TWICE, f"{where}: as id {first}" + f", of class {dataset.class_names[other]}" * (other != label)))
+            notes.append((TWICE, f"{where}: as id {first}" + ", of another class" * (other != label)))
     return {"problems": problems, "notes": notes, "areas": areas, "piece": piece}
 
 # %% ../../nbs/data/05_check.ipynb #5758b328
@@ -210,12 +211,13 @@ def strict(report: dict, kinds: Sequence[str]) -> None:  # report: with notes; k
 
 # %% ../../nbs/data/05_check.ipynb #90cbeb23
 VERSION = 3  # of these rules: after a change of them, every image is looked at again
+READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # with one more, more files can be read
 
 
 def fingerprint(dataset: CocoDataset, index: int) -> str:
     "A digest of all that `look` looks at. It opens no image: what the disk says of the file stands for its content."
     own, (start, end), path = dataset.own(index), dataset._offsets[index : index + 2], dataset.file_names[index]
-    values = [VERSION, PIL.__version__, max_pixels(), dataset.pages, str(path), dataset.image_sizes[index].tolist()]
+    values = [VERSION, PIL.__version__, READERS, max_pixels(), dataset.pages, str(path), dataset.image_sizes[index].tolist()]
     try:  # the time of the last change (ctime) is also that of a permission, and no program can set it
         file = os.stat(path := dataset.image_dir / str(path))
         values += [file.st_size, file.st_mtime_ns, file.st_ctime_ns, file.st_ino, os.access(path, os.R_OK)]

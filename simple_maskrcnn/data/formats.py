@@ -59,6 +59,9 @@ def voc_objects(
             raise ValueError(f"{object_file}: object {index} has no class; at its {(objects == index).sum()} pixels, "
                              f"{class_file.name} has {np.unique(classes[objects == index]).tolist()}, and classes are 1…20")
         found.append((objects == index, int(votes.argmax()) + 1))
+    named = {VOC_CLASSES[value - 1] for value in np.unique(classes[classes <= len(VOC_CLASSES)]).tolist() if value}
+    if alone := sorted(named - {VOC_CLASSES[category - 1] for _, category in found}):
+        warnings.warn(f"{printable(class_file)}: {', '.join(alone)} without an object, passed over", stacklevel=2)
     return found
 
 # %% ../../nbs/data/06_formats.ipynb #ef5490bb

@@ -79,10 +79,9 @@ def find(table: dict, key):
 
 def shown(value) -> str:
     "A value as it stands in the file, cut to 200 characters."
-    try:
+    with suppress(RecursionError):
         return json.dumps(value, ensure_ascii=False)[:200]
-    except RecursionError:
-        return "[[[…"
+    return "[[[…"
 
 # %% ../../nbs/data/08_records.ipynb #ccb80832
 class Fault(Exception):
@@ -192,7 +191,8 @@ def load_coco(annotation_file: str | Path) -> tuple[dict, list, dict, dict]:
 def file_size(path: Path, pages) -> tuple:  # height, width, or twice None; pages: as of `read_image`
     "The size of a picture as viewers show it, from the first bytes of its file if they tell."
     with suppress(Exception), Image.open(path) as file:  # Pillow raises half a dozen types
-        return file.size if file.getexif().get(274) in (5, 6, 7, 8) else file.size[::-1]
+        if pages is None or getattr(file, "n_frames", 1) == 1:
+            return file.size if file.getexif().get(274) in (5, 6, 7, 8) else file.size[::-1]
     with suppress(Exception):
         return tuple(read_image(path, pages).shape[-2:])
     return None, None
