@@ -92,7 +92,7 @@ def read_metrics(path: str | Path) -> list[dict]:
     return records
 
 # %% ../nbs/files.ipynb #fl00hlde
-LOCK = ".lock"
+LOCK, _HELD = ".lock", set()  # a lock of the system does not keep a process from itself: process and path of each
 
 
 def _locked(file: int) -> bool:
@@ -119,23 +119,27 @@ def hold(folder: str | Path) -> Iterator[None]:  # made if it is not there
     "Inside, the folder is held by this process; a second one gets an error that names the first, and since when."
     path = Path(folder) / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
+    busy, key = "which is still at work there; wait for it, stop it, or give another folder", (os.getpid(), os.path.realpath(path))
+    if key in _HELD:
+        raise BlockingIOError(f"{folder} is held by this process, {busy}")
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if not _locked(file):
             who = printable(os.read(file, 200).decode(errors="replace")) or "another process"
             os.close(file)
-            raise BlockingIOError(f"{folder} is held by {who}, which is still at work there; wait for it, stop it, or give "
-                                  "another folder")
+            raise BlockingIOError(f"{folder} is held by {who}, {busy}")
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(path), os.fstat(file)):
                 break
         os.close(file)  # whoever held it has removed it meanwhile
+    _HELD.add(key)
     try:
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
         yield
     finally:
+        _HELD.discard(key)
         for end in (path.unlink, lambda: os.close(file))[:: -1 if os.name == "nt" else 1]:  # Windows removes no open file
             with suppress(OSError):
                 end()
