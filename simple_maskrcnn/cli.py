@@ -329,11 +329,13 @@ def bench(
 
 
 def main() -> None:
-    "The console script: a name can be printed on any terminal, and after SIGTERM a command still writes what it has."
+    "The console script: a name can be printed on any terminal, and when told to end, a command still writes what it has."
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in filter(None, (signal.SIGTERM, getattr(signal, "SIGHUP", None))):  # the terminal was closed
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     app()
 
 

@@ -79,7 +79,8 @@ class MetricsFile:
     def add(self, record: dict) -> None:
         self.records.append(record)
         if self.write:
-            with open(self.path, "a", encoding="utf-8") as file:
+            with open(self.path, "r+", encoding="utf-8") as file:  # not "a": where the folder was moved, no second log begins
+                file.seek(0, os.SEEK_END)
                 file.write(json.dumps(record) + "\n")
 
 
@@ -92,7 +93,7 @@ def read_metrics(path: str | Path) -> list[dict]:
     return records
 
 # %% ../nbs/files.ipynb #fl00hlde
-LOCK, _HELD = ".lock", set()  # a lock of the system does not keep a process from itself: process and path of each
+LOCK, _HELD = ".simple_maskrcnn.lock", set()  # a lock of the system does not keep a process from itself: process and path of each
 
 
 def _locked(file: int) -> bool:
@@ -118,8 +119,11 @@ def _locked(file: int) -> bool:
 def hold(folder: str | Path) -> Iterator[None]:  # made if it is not there
     "Inside, the folder is held by this process; a second one gets an error that names the first, and since when."
     path = Path(folder) / LOCK
+    if os.path.isfile(folder):
+        raise NotADirectoryError(f"{folder} is a file; give a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    busy, key = "which is still at work there; wait for it, stop it, or give another folder", (os.getpid(), os.path.realpath(path))
+    busy = "which is still at work there; wait for it, stop it, or give another folder"
+    key = os.getpid(), os.path.realpath(path)
     if key in _HELD:
         raise BlockingIOError(f"{folder} is held by this process, {busy}")
     while True:

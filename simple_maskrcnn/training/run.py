@@ -206,7 +206,7 @@ class Run:
         self.saved = self.step
         on_main(self.accelerator, lambda: settle(self.folder))
         text = (f"going on after step {self.step}" if self.epoch < epochs else f"all {self.epoch} epochs are done after step "
-                f"{self.step}. More epochs go on; another output_dir, or resume=False, begins anew")
+                f"{self.step}. More epochs go on; another folder begins anew")
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
