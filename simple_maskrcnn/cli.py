@@ -330,8 +330,10 @@ def bench(
 
 def main() -> None:
     "The console script: a name can be printed on any terminal, and when told to end, a command still writes what it has."
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed; the next file to be opened would take its place
+            setattr(sys, name, open(os.devnull, "w"))
+        if hasattr(stream := getattr(sys, name), "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     for number in filter(None, (signal.SIGTERM, getattr(signal, "SIGHUP", None))):  # the terminal was closed
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored

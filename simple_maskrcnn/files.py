@@ -138,9 +138,11 @@ def hold(folder: str | Path) -> Iterator[None]:  # made if it is not there
         os.close(file)  # whoever held it has removed it meanwhile
     _HELD.add(key)
     try:
-        os.ftruncate(file, 0)
-        os.lseek(file, 0, os.SEEK_SET)
-        os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
+        with suppress(OSError):  # on a full disk it cannot say who holds it
+            os.ftruncate(file, 0)
+            os.lseek(file, 0, os.SEEK_SET)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
         yield
     finally:
         _HELD.discard(key)

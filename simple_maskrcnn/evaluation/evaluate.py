@@ -240,9 +240,11 @@ def evaluate(
     if losses:  # the mean over images; `fsum` rounds only once, so it is the same in any order, from any number of processes
         results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(dataset) for name in parts[0][1]}
     found = results | ({"mistakes": count_mistakes(records, categories, len(dataset), score_threshold)} if mistakes else {})
-    if report and not rank:
-        report(found)
-    if output_dir is not None and not rank:
-        with hold(output_dir):
-            write_results(output_dir, records, results, curves, [name for _, name in sorted(categories.items())])
+    try:
+        if report and not rank:
+            report(found)
+    finally:  # a terminal that is gone costs no file
+        if output_dir is not None and not rank:
+            with hold(output_dir):
+                write_results(output_dir, records, results, curves, [name for _, name in sorted(categories.items())])
     return found
