@@ -132,7 +132,7 @@ def find_images(
         inside = [p for p in sorted(path.rglob("*")) if apart.isdisjoint([p, *p.parents]) and not p.is_dir()
                   and not any(map(is_hidden, p.relative_to(path).parts))]
         others = {p.parent / part for p in inside if p.name == OWN[0] for part in OWN}  # results of calls with another folder
-        pictures = [p for p in inside if is_picture(p) and p.is_file() and others.isdisjoint(p.parents)]
+        pictures = [p for p in inside if is_picture(p) and (p.is_file() or p.is_symlink()) and others.isdisjoint(p.parents)]
         over.update((p.suffix or p.name).lower() for p in set(inside).difference(pictures))
         files += pictures or [path]  # an empty folder stands for itself, and will be reported
     if over:
