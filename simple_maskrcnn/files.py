@@ -121,6 +121,8 @@ def hold(folder: str | Path) -> Iterator[None]:  # made if it is not there
     path = Path(folder) / LOCK
     if os.path.isfile(folder):
         raise NotADirectoryError(f"{folder} is a file; give a folder")
+    if path.parts[0] == "~" and not os.path.isdir(folder):  # `--output-dir=~/runs`, or in Python
+        raise ValueError(f"{folder}: the ~ was not replaced by your home folder, which only a shell does; write it out")
     path.parent.mkdir(parents=True, exist_ok=True)
     busy = "which is still at work there; wait for it, stop it, or give another folder"
     key = os.getpid(), os.path.realpath(path)
