@@ -85,12 +85,12 @@ class MetricsFile:
 
 
 def read_metrics(path: str | Path) -> list[dict]:
-    "The records of a metrics file; a line that was cut off is left out."
+    "The records of a metrics file; a line that was cut off, or is none, is left out."
     records, path = [], Path(path)
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        with suppress(ValueError):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        with suppress(ValueError, RecursionError):
             records.append(json.loads(line))
-    return records
+    return [record for record in records if isinstance(record, dict)]
 
 # %% ../nbs/files.ipynb #fl00hlde
 LOCK, _HELD = ".simple_maskrcnn.lock", set()  # a lock of the system does not keep a process from itself: process and path of each

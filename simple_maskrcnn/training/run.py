@@ -236,7 +236,7 @@ class Log:
                 text = json.dumps({"arguments": arguments, "run": run.settings, "torch": torch.__version__}, indent=1)
                 write_atomic(run.folder / "config.json", lambda file: file.write(text.encode()))
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
-            self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record["step"] <= run.step and (
+            self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
         moves = sys.stderr.isatty() or "ipykernel" in sys.modules  # a bar in a file is a hundred bytes a step: lines are better
         self.bar = tqdm(total=self.steps, initial=run.step, unit="step", disable=not (self.main and moves))
