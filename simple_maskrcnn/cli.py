@@ -322,20 +322,22 @@ def bench(
     json_file: Annotated[Path | None, option("gets the figures, the machine and the command", "--json")] = None,
 ):
     "Race this network against torchvision's: the same weights and answers, then speed and memory."
-    given = locals()
     from simple_maskrcnn.bench import benchmark, save_figures
 
-    result = benchmark(**arguments(given, benchmark), report=typer.echo)
+    result = benchmark(**arguments(locals(), benchmark), report=typer.echo)
     if json_file:
         save_figures(json_file, "simple-maskrcnn", result)
 
 
 def main() -> None:
-    "The console script: a name can be printed on any terminal, and after SIGTERM a command still writes what it has."
+    "The console script: a name can be printed on any terminal, and when told to end, a command still writes what it has."
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # None: it was closed
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in filter(None, (signal.SIGTERM, getattr(signal, "SIGHUP", None))):  # the terminal was closed
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     app()
 
 

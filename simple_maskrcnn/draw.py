@@ -27,9 +27,13 @@ def default_device() -> torch.device:  # CUDA if there is one, else Apple's MPS,
     "The device to compute on; the environment variable `SIMPLE_MASKRCNN_DEVICE` overrules the choice."
     if name := os.environ.get("SIMPLE_MASKRCNN_DEVICE"):
         try:
-            return torch.device(name)
-        except RuntimeError as error:
-            raise ValueError(f"SIMPLE_MASKRCNN_DEVICE={name}: {str(error)[:100]}") from error
+            device = torch.device(name)
+            if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():  # else it is there
+                torch.zeros(1, device=device).cpu()
+            return device
+        except Exception as error:  # each kind of device says in its own way that it is not there
+            reason = str(error).split(". ")[0].splitlines()[0][:100]
+            raise ValueError(f"SIMPLE_MASKRCNN_DEVICE={name}: {reason}; give another one, or unset the variable") from error
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
 
 # %% ../nbs/draw.ipynb #2dae1eee
@@ -94,7 +98,7 @@ def show_image(
         _, ax = plt.subplots(figsize=(size, size * height / width))
     ax.imshow(image.numpy(), extent=(0, width, height, 0), cmap="gray" if image.ndim == 2 else None)
     ax.set_axis_off()
-    ax.set_title(title or ax.get_title())
+    ax.set_title(title or ax.get_title(), parse_math=False)  # a name is no formula
     return ax
 
 # %% ../nbs/draw.ipynb #c14ffa66
@@ -120,7 +124,7 @@ def show_boxes(
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, lw=width, ls=":" if dotted else "-"))
         if labels is not None and labels[i]:
             y, va = (y1, "bottom") if y1 - line >= top else (max(y1, top), "top")  # no room above: inside
-            ax.text(max(x1, left), y, labels[i], color="white", fontsize=9, va=va, ha="left", clip_on=False,
+            ax.text(max(x1, left), y, labels[i], color="white", fontsize=9, va=va, ha="left", clip_on=False, parse_math=False,
                     bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5})
     return ax
 
@@ -137,7 +141,7 @@ def panels(
     _, axes = plt.subplots(rows, cols, figsize=(cols * size, rows * size), squeeze=False, layout="constrained")
     for ax, title in zip(axes.flat, [*(titles or []), *[""] * axes.size]):
         ax.set_axis_off()
-        ax.set_title(title)
+        ax.set_title(title, parse_math=False)
     return list(axes.flat[:n])
 
 # %% ../nbs/draw.ipynb #4dd55aeb
@@ -163,7 +167,7 @@ def _show(image: Tensor, things: dict, class_names: list | None, title: str | No
     count = f"{n} {noun}" + "s" * (n != 1)
     ax = show_image(image, f"{title}: {count}" if title else count, ax)
     kinds = ["negative" if c else instance_color(i) for i, c in enumerate(things.get("iscrowd", torch.zeros(n)).tolist())]
-    texts = [str(k) if class_names is None else class_names[k].replace("$", r"\$") for k in labels] or [""] * n
+    texts = [str(k) if class_names is None else class_names[k] for k in labels] or [""] * n
     if noun == "detection":  # which has a score each
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, things["scores"].tolist())]
     for kind, mask in zip(kinds, things.get("masks", [])):

@@ -79,20 +79,21 @@ class MetricsFile:
     def add(self, record: dict) -> None:
         self.records.append(record)
         if self.write:
-            with open(self.path, "a", encoding="utf-8") as file:
+            with open(self.path, "r+", encoding="utf-8") as file:  # not "a": where the folder was moved, no second log begins
+                file.seek(0, os.SEEK_END)
                 file.write(json.dumps(record) + "\n")
 
 
 def read_metrics(path: str | Path) -> list[dict]:
-    "The records of a metrics file; a line that was cut off is left out."
+    "The records of a metrics file; a line that was cut off, or is none, is left out."
     records, path = [], Path(path)
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        with suppress(ValueError):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        with suppress(ValueError, RecursionError):
             records.append(json.loads(line))
-    return records
+    return [record for record in records if isinstance(record, dict)]
 
 # %% ../nbs/files.ipynb #fl00hlde
-LOCK = ".lock"
+LOCK, _HELD = ".simple_maskrcnn.lock", set()  # a lock of the system does not keep a process from itself: process and path of each
 
 
 def _locked(file: int) -> bool:
@@ -118,24 +119,35 @@ def _locked(file: int) -> bool:
 def hold(folder: str | Path) -> Iterator[None]:  # made if it is not there
     "Inside, the folder is held by this process; a second one gets an error that names the first, and since when."
     path = Path(folder) / LOCK
+    if os.path.isfile(folder):
+        raise NotADirectoryError(f"{folder} is a file; give a folder")
+    if path.parts[0] == "~" and not os.path.isdir(folder):  # `--output-dir=~/runs`, or in Python
+        raise ValueError(f"{folder}: the ~ was not replaced by your home folder, which only a shell does; write it out")
     path.parent.mkdir(parents=True, exist_ok=True)
+    busy = "which is still at work there; wait for it, stop it, or give another folder"
+    key = os.getpid(), os.path.realpath(path)
+    if key in _HELD:
+        raise BlockingIOError(f"{folder} is held by this process, {busy}")
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if not _locked(file):
             who = printable(os.read(file, 200).decode(errors="replace")) or "another process"
             os.close(file)
-            raise BlockingIOError(f"{folder} is held by {who}, which is still at work there; wait for it, stop it, or give "
-                                  "another folder")
+            raise BlockingIOError(f"{folder} is held by {who}, {busy}")
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(path), os.fstat(file)):
                 break
         os.close(file)  # whoever held it has removed it meanwhile
+    _HELD.add(key)
     try:
-        os.ftruncate(file, 0)
-        os.lseek(file, 0, os.SEEK_SET)
-        os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
+        with suppress(OSError):  # on a full disk it cannot say who holds it
+            os.ftruncate(file, 0)
+            os.lseek(file, 0, os.SEEK_SET)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
         yield
     finally:
+        _HELD.discard(key)
         for end in (path.unlink, lambda: os.close(file))[:: -1 if os.name == "nt" else 1]:  # Windows removes no open file
             with suppress(OSError):
                 end()

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -398,8 +397,16 @@ def test_a_terminal_with_nothing_but_ascii(work, tmp_path):
     assert json.loads((tmp_path / "predictions/predictions.json").read_text())["images"][0]["file_name"] == name
 
 
+@pytest.mark.skipif(os.name != "posix", reason="streams as POSIX closes them")
+def test_closed_streams_stop_nobody(work, tmp_path):
+    words = [sys.executable, "-m", "simple_maskrcnn.cli", "predict", str(work / "run"), str(work / "world/val")]
+    command = ["sh", "-c", '"$@" >&- 2>&-', "sh", *words]
+    assert subprocess.run(command, cwd=tmp_path, env=child_environment()).returncode == 0
+    assert json.loads((tmp_path / "predictions/predictions.json").read_text())["images"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("number, code", [(15, 143), (2, 130), (1, 129)])  # SIGTERM, SIGINT, SIGHUP
 def test_a_stopped_prediction_keeps_what_it_found_and_goes_on(number, code, work, tmp_path):
     (tmp_path / "pictures").mkdir()
     for i in range(400):

@@ -341,6 +341,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(tiny, tmp_
     assert saved["progress"]["step"] == 2 and all(v.isfinite().all() for v in saved["model"].values())
 
 
+def test_weights_that_lead_nowhere_are_named(tiny, tmp_path):
+    """Not finite before the run: nothing is written. Finite, but exploded, in the only checkpoint: how to leave it behind."""
+    with torch.no_grad():
+        tiny.roi_heads.box_predictor.bbox_pred.bias[0] = float("nan")
+    with pytest.raises(ValueError, match="not finite, the first is roi_heads.box_predictor.bbox_pred.bias"):
+        fit(tiny, shapes(), epochs=1, output_dir=tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+    for lr in (1e30, 1e-3):
+        with pytest.raises(FloatingPointError, match="not finite.*checkpoint of step 1 leads there at once: move checkpoint.pt"):
+            fit(maskrcnn(5, **TINY), shapes(), epochs=2, output_dir=tmp_path / "exploded", lr=lr, save_every=1, warmup=0)
+
+
 def test_exploded_weights_are_not_saved_over_good_ones(tiny, tmp_path, monkeypatch):
     advance = training.Run.advance
 

@@ -9,6 +9,7 @@ __all__ = ['MADE_BY', 'mask_record', 'write_shapes', 'decode_masks', 'CocoAnnota
 import json
 import math
 import pickle
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch.utils.data import Dataset
 from .images import read_image, which_pages
 from .records import check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
-from ..files import printable, write_atomic
+from ..files import hold, printable, write_atomic
 
 # %% ../../nbs/data/02_coco.ipynb #0dd2abcb
 def mask_record(mask: np.ndarray) -> dict:  # bbox as x, y, width, height; area; segmentation as compressed RLE
@@ -50,6 +51,8 @@ MADE_BY = "simple_maskrcnn.write_shapes"
 def _made_here(file: Path) -> bool:
     "Has `write_shapes` written this annotation file or picture?"
     with suppress(Exception):  # not of the kind that its name says, or damaged
+        if not file.stat().st_size:  # a full disk left it; nothing is in it that could be lost
+            return True
         if file.suffix == ".json":
             return json.loads(file.read_bytes())["info"]["made_by"] == MADE_BY
         with Image.open(file) as image:
@@ -59,7 +62,9 @@ def _made_here(file: Path) -> bool:
 
 def _refuse_foreign(folder: Path, file: Path) -> None:  # of pictures; their annotation file
     "Stop before something is lost that `write_shapes` has not written."
-    pictures = sorted(folder.iterdir()) if folder.is_dir() and not file.exists() else []  # a killed run leaves them alone
+    pictures = sorted(folder.iterdir()) if folder.is_dir() else []
+    if file.exists():  # complete: what has another name stays
+        pictures = [path for path in pictures if re.fullmatch(r"\d{6,}\.png", path.name)]
     for path in [file] * file.exists() + pictures:
         if not _made_here(path):
             raise ValueError(f"{printable(path)} was not written by write_shapes, which would replace it or lie beside it; "
@@ -83,8 +88,14 @@ def write_shapes(
     files = {split: Path(folder, "annotations", f"instances_{split}.json") for split in worlds}
     for split, file in files.items():
         _refuse_foreign(Path(folder, split), file)
+    with hold(folder):
+        _write_worlds(Path(folder), worlds, files)
+    return Path(folder)
+
+
+def _write_worlds(folder: Path, worlds: dict[str, ShapesDataset], files: dict[str, Path]) -> None:  # by split
     for split, file in files.items():
-        Path(folder, split).mkdir(parents=True, exist_ok=True)
+        (folder / split).mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
     mark = PngInfo()
     mark.add_text("Software", MADE_BY)
@@ -93,13 +104,14 @@ def write_shapes(
         for i in range(len(world)):
             image, target, things = world.draw(i)
             images.append({"id": i, "file_name": f"{i:06d}.png", "height": world.size[0], "width": world.size[1]})
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(Path(folder, split, images[i]["file_name"]), pnginfo=mark)
+            path = folder / split / images[i]["file_name"]
+            path.unlink(missing_ok=True)  # it may be a link, and what it links to is not ours
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, pnginfo=mark)
             for mask, thing in zip(target["masks"].numpy(), things):
                 annotations.append({"id": len(annotations) + 1, "image_id": i, **_shape_record(mask, *thing)})
         categories = [{"id": label, "name": world.class_names[label]} for label in world.label_of]
         content = {"info": {"made_by": MADE_BY}, "images": images, "annotations": annotations, "categories": categories}
         write_atomic(file, lambda draft, content=content: draft.write(json.dumps(content).encode()))
-    return Path(folder)
 
 # %% ../../nbs/data/02_coco.ipynb #6bec5c1c
 def decode_masks(rles: list[dict], size: tuple[int, int]) -> Tensor:  # height, width → uint8 [N, H, W]

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
-from ..files import write_atomic
+from ..files import hold, write_atomic
 
 # %% ../../nbs/evaluation/02_evaluate.ipynb #756fbec7
 def _of(thing, path: str):
@@ -49,11 +49,11 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
         n = _of(model, "roi_heads.box_predictor.cls_score.out_features") or len(names)
         if n != len(names):
             raise ValueError(f"the model has {n} classes, the dataset {len(names)} (with the background), and the model "
-                             "does not know their names; give them by label: model.class_names = ['background', …]")
+                             "does not know their names; give them, background first, in model.class_names or in its config.json")
         return categories, category_of, category_of
     if unknown := [name for name in names[1:] if name not in own[1:]]:
         raise ValueError(f"the model has no class {unknown[0]!r}; its classes are {list(own[1:])[:9]}. If only the names "
-                         "differ: model.class_names = dataset.class_names")
+                         "differ, give it the dataset's: set model.class_names, or class_names in its config.json")
     by_name = {name: category for category, name in categories.items()}
     return categories, category_of, {label: by_name.get(name) for label, name in enumerate(own) if label}
 
@@ -219,7 +219,8 @@ def evaluate(
     coco_classes(backend)  # is it there?
     check_finite(model)
     if output_dir is not None and not rank:
-        claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
+        with hold(output_dir):  # nobody else is at work there, nor will be while the files are written
+            claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
     maps = label_maps(model, dataset)
     batches = list(enumerate(AspectBatchSampler(image_sizes(dataset), batch_size, shuffle=False).batches(0)))
     with evaluation_mode(model):
@@ -239,8 +240,11 @@ def evaluate(
     if losses:  # the mean over images; `fsum` rounds only once, so it is the same in any order, from any number of processes
         results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(dataset) for name in parts[0][1]}
     found = results | ({"mistakes": count_mistakes(records, categories, len(dataset), score_threshold)} if mistakes else {})
-    if report and not rank:
-        report(found)
-    if output_dir is not None and not rank:
-        write_results(output_dir, records, results, curves, [name for _, name in sorted(categories.items())])
+    try:
+        if report and not rank:
+            report(found)
+    finally:  # a terminal that is gone costs no file
+        if output_dir is not None and not rank:
+            with hold(output_dir):
+                write_results(output_dir, records, results, curves, [name for _, name in sorted(categories.items())])
     return found

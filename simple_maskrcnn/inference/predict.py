@@ -29,7 +29,7 @@ from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 from tqdm.auto import tqdm
 
 from ..evaluation.ap import coco_objects
-from ..files import printable, write_atomic
+from ..files import hold, printable, write_atomic
 from ..data.coco import rle_counts
 from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
@@ -107,7 +107,7 @@ def overlay(
     pen = ImageDraw.Draw(drawing)
     font = ImageFont.truetype(findfont("DejaVu Sans"), max(10, min(drawing.size) // 18))
     for (x1, y1, _, _), label, score, color in zip(boxes.tolist(), labels, scores, colors):
-        text = (str(label) if class_names is None else class_names[label]) + score  # above its box, or inside if there is no room
+        text = printable(label if class_names is None else class_names[label]) + score  # above its box, or inside
         width, height = pen.textbbox((0, 0), text, font, "lt")[2:]
         x, y = max(1, min(x1, drawing.width - width)), max(1, y1 - height if y1 > height else y1)
         pen.rectangle((x - 1, y - 1, x + width + 1, y + height + 1), fill=color)
@@ -131,12 +131,13 @@ def find_images(
     for path in paths:
         inside = [p for p in sorted(path.rglob("*")) if apart.isdisjoint([p, *p.parents]) and not p.is_dir()
                   and not any(map(is_hidden, p.relative_to(path).parts))]
-        pictures = [p for p in inside if is_picture(p) and p.is_file()]
+        others = {p.parent / part for p in inside if p.name == OWN[0] for part in OWN}  # results of calls with another folder
+        pictures = [p for p in inside if is_picture(p) and (p.is_file() or p.is_symlink()) and others.isdisjoint(p.parents)]
         over.update((p.suffix or p.name).lower() for p in set(inside).difference(pictures))
         files += pictures or [path]  # an empty folder stands for itself, and will be reported
     if over:
         kinds = ", ".join(f"{k} {printable(kind)}" for kind, k in over.most_common(9))
-        warnings.warn(f"passed over {over.total()} files that are no pictures by their names: {kinds}", stacklevel=3)
+        warnings.warn(f"passed over {over.total()} files that are no pictures by their names, or results: {kinds}", stacklevel=3)
     return list(dict.fromkeys(files)), Path(os.path.commonpath([p if p.is_dir() else p.parent for p in paths]))
 
 
@@ -175,24 +176,24 @@ def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor: 
 # %% ../../nbs/inference/01_predict.ipynb #13150d41
 def _network_digest(model: MaskRCNN) -> str:
     "The same for the same weights and options."
-    options = model._hub_mixin_config | {"class_names": model.class_names, "exact_masks": model.exact_masks}
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(model.settings(), sort_keys=True, default=str).encode())
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 def _records(files: list[Path], root: Path) -> dict[str, dict]:
-    "Name below `root` → what the file's results are called, and its size and time: they stand for its content."
+    "Name below `root` → what the file's results are called, and its size and times: they stand for its content."
     names = [file.relative_to(root) for file in files]
-    stamps = [[s.st_size, s.st_mtime_ns] if file.exists() and (s := file.stat()) else None for file in files]
+    stamps = [[s.st_size, s.st_mtime_ns, s.st_ctime_ns] if file.exists() and (s := file.stat()) else None for file in files]
     return {name.as_posix(): {"output": output, "file": stamp}
             for name, output, stamp in zip(names, output_names(names), stamps)}
 
 
 def _is_ours(old: dict) -> bool:  # old: what is in a predictions.json
     images, things = ({record[key] for record in old[part]} for part, key in (("images", "id"), ("annotations", "image_id")))
-    return {"image_dir", "score_threshold"} <= old["info"].keys() and things <= images
+    named = all(isinstance(record[key], str) for record in old["images"] for key in ("file_name", "output"))
+    return named and {"image_dir", "score_threshold"} <= old["info"].keys() and things <= images
 
 
 def _write(content: dict, output_dir: Path, done: dict, names: Iterable[str]) -> tuple[int, int]:
@@ -215,7 +216,7 @@ def _take_over(content: dict, output_dir: Path, records: dict, resume: bool, kin
     for thing in old["annotations"]:
         things[thing["image_id"]].append(thing)
     for record in old["images"]:
-        name, output = record.get("file_name"), record.get("output", "")
+        name, output = record["file_name"], record["output"]
         if same and {key: record.get(key) for key in ("output", "file")} == records.get(name) and all(
                 (output_dir / kind / output).is_file() for kind in kinds):
             done[name] = {key: value for key, value in record.items() if key != "id"}, things[record["id"]]
@@ -224,6 +225,9 @@ def _take_over(content: dict, output_dir: Path, records: dict, resume: bool, kin
     _write(content, output_dir, done, records)
     for path in stale:
         path.unlink()
+    if gone := {record["file_name"] for record in old["images"]} - records.keys():
+        warnings.warn(f"{output_dir} had results of {len(gone)} other pictures, which were removed; to keep such results, give "
+                      "another output_dir", stacklevel=3)
     return done
 
 
@@ -257,8 +261,8 @@ def predict_files(
 
     for folder in filter(Path.is_dir, files):
         skip(folder, f"there is no image in the folder {folder}; looked for {', '.join(SUFFIXES)}")
-    if not (files := [file for file in files if not file.is_dir()]):
-        raise ValueError("; ".join(failed.values()))
+    if not any(map(os.path.exists, files := [file for file in files if not file.is_dir()])):
+        raise ValueError("; ".join(failed.values()) or f"there is no file {printable(files[0])}")
     usual, transform, output_dir = model.roi_heads.detection, model.transform, Path(output_dir)
     limit = max_detections or usual.get("detections_per_img", 100)
     class_names = model.class_names or [str(label) for label in range(model.num_classes)]
@@ -267,33 +271,34 @@ def predict_files(
                "categories": [{"id": i, "name": name} for i, name in enumerate(class_names)
                               if i and (name != "N/A" or class_names.count(name) < 2)]}  # torchvision's list has it ten times
     records = _records(files, root)
-    done = _take_over(content, output_dir, records, resume, ["overlays"] * overlays + ["masks"] * masks)
-    kept, full, shrunk, written = len(done), 0, 0, time.monotonic()
-    try:
-        model.roi_heads.detection = {**usual, "detections_per_img": limit}
-        for file, (name, record) in zip(tqdm(files, "predict", disable=not progress), records.items()):
-            if name in done:
-                continue
-            try:
-                image = read_image(file, pages)
-            except (OSError, ValueError) as error:
-                skip(file, error)
-                continue
-            result, (h, w) = detect(model, image, score_threshold), image.shape[-2:]
-            full += len(result["scores"]) >= limit
-            shrunk += min(transform.min_size[-1] / min(h, w), transform.max_size / max(h, w)) < 0.25
-            if overlays:
-                drawn = to_pil_image(draw_result(image, result, class_names))
-                _write_png(output_dir / "overlays" / record["output"], drawn)
-            if masks:
-                _write_png(output_dir / "masks" / record["output"], Image.fromarray(label_image(result["masks"], (h, w))))
-            done[name] = {"file_name": name, "height": h, "width": w, **record}, coco_annotations(result, 0)
-            if time.monotonic() - written > 60:  # a power cut costs a minute
-                _write(content, output_dir, done, records)
-                written = time.monotonic()
-    finally:  # interrupted, too: what was found so far
-        model.roi_heads.detection = usual
-        images, objects = _write(content, output_dir, done, records)
+    with hold(output_dir):
+        done = _take_over(content, output_dir, records, resume, ["overlays"] * overlays + ["masks"] * masks)
+        kept, full, shrunk, written = len(done), 0, 0, time.monotonic()
+        try:
+            model.roi_heads.detection = {**usual, "detections_per_img": limit}
+            for file, (name, record) in zip(tqdm(files, "predict", disable=not progress), records.items()):
+                if name in done:
+                    continue
+                try:
+                    image = read_image(file, pages)
+                except (OSError, ValueError) as error:
+                    skip(file, error)
+                    continue
+                result, (h, w) = detect(model, image, score_threshold), image.shape[-2:]
+                full += len(result["scores"]) >= limit
+                shrunk += min(transform.min_size[-1] / min(h, w), transform.max_size / max(h, w)) < 0.25
+                if overlays:
+                    drawn = to_pil_image(draw_result(image, result, class_names))
+                    _write_png(output_dir / "overlays" / record["output"], drawn)
+                if masks:
+                    _write_png(output_dir / "masks" / record["output"], Image.fromarray(label_image(result["masks"], (h, w))))
+                done[name] = {"file_name": name, "height": h, "width": w, **record}, coco_annotations(result, 0)
+                if time.monotonic() - written > 60:  # a power cut costs a minute
+                    _write(content, output_dir, done, records)
+                    written = time.monotonic()
+        finally:  # interrupted, too: what was found so far
+            model.roi_heads.detection = usual
+            images, objects = _write(content, output_dir, done, records)
     if full:
         warnings.warn(f"in {full} pictures the network found as many objects as it keeps, {limit}; there may be more: give "
                       f"max_detections={2 * limit}, or train with box_detections_per_img={2 * limit}", stacklevel=2)

@@ -11,6 +11,7 @@ __all__ = ['RENAMED', 'PREDICTORS', 'SAMPLING', 'DETECTION', 'OF_TRAINING', 'PUB
 import json
 import os
 import re
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -302,7 +303,13 @@ class SavedNetwork(PyTorchModelHubMixin):
         "Write the weights and the settings as they are now; the classes' names among them."
         check_settings(settings := self.settings())
         self._hub_mixin_config = settings
-        return super().save_pretrained(save_directory, **options)
+        if not (folder := Path(save_directory)).is_dir():
+            return super().save_pretrained(folder, **options)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as draft:  # what is there stays until all is written
+            done = super().save_pretrained(draft, **{"repo_id": folder.name} | options)
+            for file in sorted(Path(draft).iterdir()):  # the weights last
+                os.replace(file, folder / file.name)
+        return done
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False):
         "As PyTorch's, but weights that are not finite are refused."

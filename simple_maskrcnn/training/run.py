@@ -206,7 +206,7 @@ class Run:
         self.saved = self.step
         on_main(self.accelerator, lambda: settle(self.folder))
         text = (f"going on after step {self.step}" if self.epoch < epochs else f"all {self.epoch} epochs are done after step "
-                f"{self.step}. More epochs go on; another output_dir, or resume=False, begins anew")
+                f"{self.step}. More epochs go on; another folder begins anew")
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
@@ -236,7 +236,7 @@ class Log:
                 text = json.dumps({"arguments": arguments, "run": run.settings, "torch": torch.__version__}, indent=1)
                 write_atomic(run.folder / "config.json", lambda file: file.write(text.encode()))
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
-            self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record["step"] <= run.step and (
+            self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
         moves = sys.stderr.isatty() or "ipykernel" in sys.modules  # a bar in a file is a hundred bytes a step: lines are better
         self.bar = tqdm(total=self.steps, initial=run.step, unit="step", disable=not (self.main and moves))

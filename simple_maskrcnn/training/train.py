@@ -31,9 +31,10 @@ from ..data.check import strict as refuse
 from ..data.loader import image_sizes, make_loader
 from ..draw import default_device
 from ..evaluation.ap import coco_classes
+from ..evaluation.evaluate import check_finite
 from ..files import hold, say
 from ..network.model import MaskRCNN
-from .checkpoint import check_folder
+from .checkpoint import CHECKPOINTS, NEWEST, PREVIOUS, check_folder
 from .optim import DECAY, SCHEDULES, lr_factor, make_optimizer, scaled_lr
 from .run import Log, Run, StepSampler, end_epoch, on_main, say_goodbye, stop_signals, unwrap
 
@@ -194,7 +195,10 @@ def take_steps(run: Run, log: Log, rates: list[float], signals: list[int],  # ra
         try:
             losses, stop = train_step(run.accelerator, run.network, run.optimizer, stream, seeds, clip_norm, bool(signals))
         except FloatingPointError as error:
-            raise FloatingPointError(f"{error} {run.way_back('give a smaller lr or clip_norm')}") from None
+            way = run.way_back("give a smaller lr or clip_norm") if run.step > run.saved else (
+                f"The checkpoint of step {run.saved} leads there at once: move {NEWEST} away, and the same call goes on from "
+                f"{PREVIOUS}; or begin anew in another folder." * bool(run.saved))
+            raise FloatingPointError(f"{error} {way}") from None
         run.advance(losses)
         log.after_step()
         if stop or (save_every and run.step % save_every == 0):
@@ -238,7 +242,10 @@ def fit(
 ) -> dict:  # step, epoch, best mask AP, and the last records of training ("train") and of validation ("valid")
     "Train, evaluate, keep the best; a run that was interrupted in any way goes on where it was."
     judge(given := dict(locals()))
-    arguments = {k: v for k, v in given.items() if isinstance(v, (int, float, str, tuple, list, type(None)))}
+    arguments = {k: v for k, v in given.items() if isinstance(v, (int, float, str, tuple, list, type(None)))
+                 and k not in ("train", "valid")}
+    if not (resume and any((Path(output_dir) / name).exists() for name in CHECKPOINTS)):  # whose weights are taken
+        check_finite(model)
     own, folder = accelerator is None, Path(output_dir)
     accelerator = accelerator or make_accelerator(precision, accumulate, trackers, folder)
     tell = accelerator.on_main_process(say)

@@ -124,6 +124,24 @@ def test_a_file_of_weights_is_the_one_that_is_read(network, saved):
         assert maskrcnn(3, weights=saved / "model.safetensors", **TINY | {"min_size": 72}).transform.min_size == [72]
 
 
+def test_a_save_that_fails_leaves_the_earlier_one(network, saved, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    before = {file.name: file.read_bytes() for file in saved.iterdir()}
+    other = copy.deepcopy(network)
+    other.class_names = ["background", "horse", "cow"]
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskRCNN, "_save_pretrained", full)
+        with pytest.raises(OSError, match="No space left"):
+            other.save_pretrained(saved)
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
+    (saved / "mine.txt").write_text("mine")
+    other.save_pretrained(saved)
+    assert load_model(saved, "cpu").class_names == other.class_names
+    assert {file.name for file in saved.iterdir()} == {*before, "mine.txt"}
+
+
 @pytest.mark.parametrize("loader", LOADERS)
 def test_settings_that_are_not_a_networks(loader, saved):
     config = json.loads((saved / "config.json").read_text())
