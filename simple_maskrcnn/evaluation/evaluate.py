@@ -102,12 +102,14 @@ def _seeded_on(device: torch.device, seed: int):
         yield
 
 
-def _answers(model, images, targets, losses, device):
+def _answers(model, images, targets, label_of, device):  # label_of: the model's label of each of the dataset's; None: no losses
     "Losses (a dict of numbers, empty if they are not asked for) and detections of one batch."
     images = [image.to(device) for image in images]
-    if not losses:
+    if label_of is None:
         return {}, model.predict(images, paste=False) if hasattr(model, "predict") else model(images)
     targets = [{k: v.to(device) if isinstance(v, Tensor) else v for k, v in target.items()} for target in targets]
+    for target in targets:  # a label that has no class is named afterwards
+        target["labels"] = target["labels"].new_tensor([label_of.get(label, label) for label in target["labels"].tolist()])
     loss, results = model.validate(images, targets, paste=False)
     loss = {name: float(value) for name, value in loss.items()}
     if not all(map(math.isfinite, loss.values())):
@@ -124,11 +126,13 @@ def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has n
 def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
     "`batches` as (number, places): what is and what was found in each image; the number of images and the losses of each batch."
     records, parts, ids, exact = [], [], _image_ids(dataset), bool(_of(model, "exact_masks"))
+    label_of = {category: label for label, category in (maps[2] or {}).items()}  # of the model
+    label_of = {label: label_of[category] for label, category in (maps[1] or {}).items()}  # from the dataset's
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = make_loader(dataset, num_workers=num_workers, batch_sampler=[batch for _, batch in batches])
     for (images, targets), (number, batch) in zip(tqdm(loader, "evaluate", disable=not progress), batches):
         with _seeded_on(device, number), context():
-            loss, results = _answers(model, images, targets, losses, device)
+            loss, results = _answers(model, images, targets, label_of if losses else None, device)
         parts.append((len(images), loss))
         for (place, _), image, target, result in zip(batch, images, targets, results):
             image_id = target.get("image_id", ids[place] if ids else place)
