@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from ..data.hints import behind, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..files import write_atomic
 
@@ -38,9 +39,7 @@ def _of(thing, path: str):
 def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | None, dict | None]:
     """Category id → name; label → category id in the dataset's targets; and in the model's answers, where None marks a
     class that the dataset does not have. Three times None for a dataset without `class_names`."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.dataset
-    names, own = _of(dataset, "class_names"), _of(model, "class_names")
+    names, own, (dataset, _) = names_of(dataset), _of(model, "class_names"), behind(dataset)
     if names is None:
         return None, None, None
     category_of = _of(dataset, "category_of") or {label: label for label in range(1, len(names))}

@@ -175,7 +175,7 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self.rpn = RegionProposalNetwork(anchors, rpn_head, **{k[4:]: v for k, v in options.items() if k[:4] == "rpn_"})
         predictors = BoxPredictor(box_channels, num_classes), MaskPredictor(mask_channels, num_classes)
         self.roi_heads = RoIHeads(box_head, predictors[0], mask_head, predictors[1], sampling, detection, exact_masks)
-        self.levels, self.exact_masks = list(levels), exact_masks
+        self.levels, self.exact_masks, self.made_cells = list(levels), exact_masks, anchors.cells
         freeze_layers(self.backbone.body, trainable_layers)
         self.train()  # all but the norms that are frozen
         self.to(memory_format=torch.channels_last)

@@ -26,8 +26,9 @@ from accelerate.utils import gather_object, send_to_device
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..data.check import behind, check_dataset, check_network, check_parts, format_check
+from ..data.check import check_dataset, check_network, check_parts, format_check
 from ..data.check import strict as refuse
+from ..data.hints import content_digest, names_of
 from ..data.loader import image_sizes, make_loader
 from ..draw import default_device
 from ..evaluation.ap import coco_classes
@@ -57,6 +58,8 @@ def make_accelerator(precision: str | None = None, accumulate: int = 1, trackers
         torch.cuda.set_device(device)  # which Accelerate takes for a single process
     AcceleratorState._reset_state()  # of an earlier run in this process, perhaps with another precision
     precision = precision or os.environ.get("ACCELERATE_MIXED_PRECISION") or best_precision(device)  # `accelerate launch`
+    if precision == "fp16" and device.type == "cpu":  # Accelerate would compute in float32, and say fp16
+        raise ValueError("precision='fp16' needs a GPU; on a CPU choose bf16 or no")
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: choose one of {PRECISIONS}")
     return Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulate,
@@ -100,6 +103,8 @@ _NUMBERS = {
     "momentum": ("from 0 on, below 1", lambda x: 0 <= x < 1), "ema": ("between 0 and 1", lambda x: 0 < x < 1),
     "gamma": ("above 0, at most 1", lambda x: 0 < x <= 1),
 }
+_ONLY = {"milestones": ("schedule", ["multistep"]), "step_size": ("schedule", ["step"]),  # where alone it says something
+         "gamma": ("schedule", ["step", "multistep"]), "momentum": ("optimizer", ["sgd", None])}
 _NAMES = {"schedule": SCHEDULES, "optimizer": tuple(DECAY), "precision": PRECISIONS}
 
 
@@ -123,6 +128,9 @@ def judge(given: dict) -> None:  # the arguments of `fit`
     if any(not (isinstance(x, Real) and 0 < x < math.inf) for x in milestones) or (
             given["schedule"] == "multistep" and not milestones):
         raise ValueError(f"milestones={milestones!r}: give epochs above 0, at least one for schedule='multistep'")
+    for name, (other, values) in _ONLY.items():
+        if given[name] not in (fit.__kwdefaults__[name], []) and given[other] not in values:
+            raise ValueError(f"{name}={given[name]!r} has no effect with {other}={given[other]!r}, only with {values[0]!r}")
     there = sorted(map(str, get_available_trackers()))
     if unknown := [name for name in trackers if isinstance(name, str) and name not in [*there, "all"]]:
         raise ValueError(f"trackers={unknown}: no such tracker is installed; there are {there}")
@@ -134,7 +142,9 @@ def judge(given: dict) -> None:  # the arguments of `fit`
 
 def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None) -> None:
     "The network takes the class names of the images that it learns from; where it has names already, they must agree."
-    names, others = (data and getattr(behind(data)[0], "class_names", None) for data in (train, valid))
+    names, others = (data and names_of(data) for data in (train, valid))
+    if (kind := next(model.parameters()).dtype).itemsize < 4:
+        raise ValueError(f"the network's weights are {kind}; to learn they must be float32: model.float()")
     if names is None:
         return
     if len(names) != model.num_classes:
@@ -230,6 +240,7 @@ def fit(
 
     body, gpu = model.backbone.body, accelerator.device.type == "cuda"  # the weight of a frozen norm is a buffer
     optimizer = optimizer or ("adamw" if all(p.requires_grad for p in [body.bn1.weight, *body.parameters()]) else "sgd")
+    judge(given | {"optimizer": optimizer})
     accumulate, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
     sampler = StepSampler(image_sizes(train), batch_size, seed, accumulate, processes, accelerator.process_index)
     num_workers = min(16, os.cpu_count() // processes) * gpu if num_workers is None else num_workers
@@ -244,13 +255,16 @@ def fit(
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and processes == 1:
         tell("without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two")
     rates = [top_lr * lr_factor(step, steps, schedule, warmup, drops, gamma) for step in range(steps)]
+    if warmup >= steps:
+        tell(f"the run ends within its warm-up: the learning rate never exceeds {max(rates):.2g}")
 
     unwrap(accelerator, model.to(accelerator.device))  # of an earlier run
-    settings = {"model": model._hub_mixin_config, "images": len(train), "batch_size": batch_size,
+    settings = {"model": model.settings(), "images": len(train), "batch_size": batch_size,
                 "batches in a step": sampler.group, "seed": seed, "optimizer": optimizer, "ema": ema is not None}
     prepared = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
     average = copy.deepcopy(model).requires_grad_(False) if ema else None  # now the same on all processes
-    run = Run(folder, accelerator, model, *prepared, average, ema, loader, json.loads(json.dumps(settings)))
+    run = Run(folder, accelerator, model, *prepared, average, ema, loader, json.loads(json.dumps(settings)),
+              [content_digest(data) for data in (train, valid or ())])
     options = dict(batch_size=batch_size, num_workers=num_workers, max_detections=max_detections, backend=backend)
     with ExitStack() as afterwards, stop_signals() as signals, warnings.catch_warnings():
         afterwards.callback(unwrap, accelerator, model)
