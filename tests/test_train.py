@@ -407,6 +407,8 @@ def test_joined_datasets_have_one_set_of_names(tiny, tmp_path):
 def test_what_cannot_learn_is_refused(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"torch.float16; to learn they must be float32"):
         fit(tiny.half(), shapes(), epochs=1, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="all weights of the network are frozen"):
+        fit(tiny.float().requires_grad_(False), shapes(), epochs=1, output_dir=tmp_path)
     with pytest.raises(ValueError, match="fp16' needs a GPU") if default_device().type == "cpu" else nullcontext():
         training.make_accelerator("fp16")
     assert list(tmp_path.iterdir()) == []

@@ -122,6 +122,13 @@ def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has n
     return [int(i) for i in getattr(dataset, "image_ids", ())]
 
 
+def _warn_of_augmentation(dataset: Dataset) -> None:
+    names = [type(step).__name__ for step in getattr(getattr(behind(dataset)[0], "transforms", None), "transforms", ())]
+    if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
+        warnings.warn(f"the images are changed at random before they are judged ({', '.join(drawn)}): open the dataset with "
+                      "eval_transforms()", stacklevel=3)
+
+
 def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
     "`batches` as (number, places): what is and what was found in each image; the number of images and the losses of each batch."
     records, parts, ids, exact = [], [], _image_ids(dataset), bool(_of(model, "exact_masks"))
@@ -223,6 +230,7 @@ def evaluate(
     check_finite(model)
     if output_dir is not None and not rank:
         claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
+    _warn_of_augmentation(dataset)
     maps = label_maps(model, dataset)
     batches = list(enumerate(AspectBatchSampler(image_sizes(dataset), batch_size, shuffle=False).batches(0)))
     with evaluation_mode(model):

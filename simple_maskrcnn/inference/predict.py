@@ -264,7 +264,8 @@ def predict_files(
     class_names = model.class_names or [str(label) for label in range(model.num_classes)]
     content = {"info": {"image_dir": str(root), "score_threshold": score_threshold, "max_detections": limit, "pages": pages,
                         "network": _network_digest(model)}, "images": [], "annotations": [],
-               "categories": [{"id": i, "name": name} for i, name in enumerate(class_names) if i and name != "N/A"]}
+               "categories": [{"id": i, "name": name} for i, name in enumerate(class_names)
+                              if i and (name != "N/A" or class_names.count(name) == 1)]}  # the numbers that COCO left free
     records = _records(files, root)
     done = _take_over(content, output_dir, records, resume, ["overlays"] * overlays + ["masks"] * masks)
     kept, full, shrunk, written = len(done), 0, 0, time.monotonic()

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import FrozenBatchNorm2d
 
 from .anchors import AnchorGenerator
-from .backbone import Backbone, freeze_layers
+from .backbone import Backbone, freeze_layers, still_norms
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
 from .conv import feature_table
 from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
@@ -123,6 +123,10 @@ class GeneralizedRCNN(nn.Module):
         "Losses and detections from one pass."
         features = self.features(images, () if targets is None else targets)
         return self.losses_of(features), self.detections_of(features, images, paste)
+
+    def train(self, mode: bool = True) -> "GeneralizedRCNN":
+        "As PyTorch's, but norms that are frozen stay as they are, also those of v2's heads."
+        return still_norms(super().train(mode))
 
     def forward(self, images: list[Tensor], targets: list[dict] | None = None) -> dict[str, Tensor] | list[dict]:
         "As torchvision: the losses in training mode, the detections in evaluation mode."

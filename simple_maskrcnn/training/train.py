@@ -145,6 +145,8 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
     names, others = (data and names_of(data) for data in (train, valid))
     if (kind := next(model.parameters()).dtype).itemsize < 4:
         raise ValueError(f"the network's weights are {kind}; to learn they must be float32: model.float()")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("all weights of the network are frozen, nothing would learn: model.requires_grad_(True)")
     if names is None:
         return
     if len(names) != model.num_classes:
