@@ -414,6 +414,33 @@ def test_what_cannot_learn_is_refused(tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class Unlucky(ShapesDataset):
+    """Cannot be read, once."""
+
+    reads = 0
+
+    def __getitem__(self, index):
+        type(self).reads += 1
+        if self.reads == 6:  # four are looked at before, and one is half of the first step
+            raise OSError("unlucky")
+        return super().__getitem__(index)
+
+
+def test_a_call_that_broke_off_within_a_step_leaves_nothing_to_the_next(tmp_path):
+    results = []
+    for kind in (ShapesDataset, Unlucky):
+        torch.manual_seed(0)
+        model, accelerator = maskrcnn(5, norm="frozen", **TINY), training.make_accelerator("no", accumulate=2)
+        start = model.rpn.head.cls_logits.weight.clone()
+        for _ in range(1 + (kind is Unlucky)):
+            with pytest.raises(OSError, match="unlucky") if kind.__dict__.get("reads") == 0 else nullcontext():
+                out = tmp_path / kind.__name__
+                fit(model, kind(4, 64, seed=1), epochs=1, output_dir=out, batch_size=1, accelerator=accelerator)
+        results.append(model.rpn.head.cls_logits.weight.detach().clone())
+        assert not torch.equal(start, results[-1])
+    assert torch.equal(*results)
+
+
 def test_more_images_in_a_batch_than_there_are_count_as_those_that_are(tiny, tmp_path, capsys):
     fit(tiny, shapes(), epochs=1, output_dir=tmp_path, batch_size=100)
     assert "1 steps, 1 an epoch, of 4 images (4 × 1" in capsys.readouterr().out

@@ -252,15 +252,16 @@ def fit(
     drops = [round(e * sampler.steps) for e in ([step_size] if schedule == "step" else milestones)]
     top_lr = scaled_lr(optimizer, images) if lr is None else lr
     tell(f"{steps} steps, {sampler.steps} an epoch, of {images} images ({images // sampler.group} × {processes} processes × "
-         f"{accumulate} accumulated); {accelerator.mixed_precision} mixed precision on {accelerator.device}\n{optimizer}, "
-         f"learning rate {top_lr:.2g}{'' if lr else f' (scaled to {images} images)'}, {warmup} steps of warm-up, {schedule}")
+         f"{accumulate} accumulated); {accelerator.mixed_precision if accelerator.native_amp else 'no'} mixed precision on "
+         f"{accelerator.device}\n{optimizer}, learning rate {top_lr:.2g}{'' if lr else f' (scaled to {images} images)'}, {warmup} steps of warm-up, {schedule}")
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and processes == 1:
         tell("without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two")
     rates = [top_lr * lr_factor(step, steps, schedule, warmup, drops, gamma) for step in range(steps)]
     if warmup >= steps:
         tell(f"the run ends within its warm-up: the learning rate never exceeds {max(rates):.2g}")
 
-    unwrap(accelerator, model.to(accelerator.device))  # of an earlier run
+    unwrap(accelerator, model.to(accelerator.device))  # of an earlier run; if it broke off in the middle of a step:
+    accelerator.step, _ = 0, model.zero_grad()
     settings = {"model": model.settings(), "images": len(train), "batch_size": batch_size,
                 "batches in a step": sampler.group, "seed": seed, "optimizer": optimizer, "ema": ema is not None}
     prepared = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
