@@ -404,6 +404,15 @@ def test_joined_datasets_have_one_set_of_names(tiny, tmp_path):
     assert json.loads((tmp_path / "last/config.json").read_text())["class_names"] == ShapesDataset.class_names
 
 
+def test_a_list_of_pairs_trains_and_says_that_it_has_no_names(tiny, tmp_path, capsys):
+    learn = list(shapes())
+    milestones = {"schedule": "multistep", "milestones": [1, 9]}
+    fit(tiny, learn, learn, epochs=2, output_dir=tmp_path, batch_size=4, warmup=2, **milestones)
+    said = capsys.readouterr().out
+    assert "no class names: classes go by number" in said and "ends before the milestones [9]" in said
+    assert "never exceeds" in said and json.loads((tmp_path / "config.json").read_text())["arguments"]["milestones"] == [1, 9]
+
+
 def test_what_cannot_learn_is_refused(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"torch.float16; to learn they must be float32"):
         fit(tiny.half(), shapes(), epochs=1, output_dir=tmp_path)

@@ -189,6 +189,8 @@ def check_settings(settings: dict) -> None:  # arguments of `MaskRCNN`, all or s
     names, count = settings.get("class_names"), settings.get("num_classes")
     if None not in (names, count) and len(names) != count:
         raise ValueError(f"{len(names)} class names for {count} classes; the first is the background's")
+    if names is not None and "background" not in names[0].lower():
+        raise ValueError(f"class_names begin with '{printable(names[0])[:99]}', but the first is the background's: put it first")
     for low, high in (("rpn_bg_iou_thresh", "rpn_fg_iou_thresh"), ("box_bg_iou_thresh", "box_fg_iou_thresh")):
         if settings.get(low, 0) > settings.get(high, 1):
             raise ValueError(f"{low}={settings[low]} is above {high}={settings[high]}")

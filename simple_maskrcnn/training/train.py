@@ -162,6 +162,8 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
               kinds: Sequence[str] = ()) -> Iterator[str]:  # kinds: of notes that are errors, see `data.check.strict`
     "What is looked at before the first step, and said about it; a problem is an error."
     check_classes(model, train, valid)
+    if model.class_names is None:
+        yield "the training images and the network have no class names: classes go by number; model.class_names = […] names them"
     for name, dataset in zip(("training", "validation"), (train,) if valid is None else (train, valid)):
         with accelerator.main_process_first():  # the other processes find the answer in the cache
             report = check_dataset(dataset, progress=accelerator.is_main_process)
@@ -232,7 +234,8 @@ def fit(
 ) -> dict:  # step, epoch, best mask AP, and the last records of training ("train") and of validation ("valid")
     "Train, evaluate, keep the best; a run that was interrupted in any way goes on where it was."
     judge(given := dict(locals()))
-    arguments = {k: v for k, v in given.items() if isinstance(v, (int, float, str, tuple, list, type(None)))}
+    arguments = {k: v for k, v in given.items() if isinstance(v, (int, float, str, tuple, list, type(None))) and v is not train
+                 and v is not valid}
     own, folder = accelerator is None, Path(output_dir)
     accelerator = accelerator or make_accelerator(precision, accumulate, trackers, folder)
     tell = accelerator.on_main_process(say)
@@ -253,10 +256,13 @@ def fit(
     top_lr = scaled_lr(optimizer, images) if lr is None else lr
     tell(f"{steps} steps, {sampler.steps} an epoch, of {images} images ({images // sampler.group} × {processes} processes × "
          f"{accumulate} accumulated); {accelerator.mixed_precision if accelerator.native_amp else 'no'} mixed precision on "
-         f"{accelerator.device}\n{optimizer}, learning rate {top_lr:.2g}{'' if lr else f' (scaled to {images} images)'}, {warmup} steps of warm-up, {schedule}")
+         f"{accelerator.device}\n{optimizer}, "
+         f"learning rate {top_lr:.2g}{'' if lr else f' (scaled to {images} images)'}, {warmup} steps of warm-up, {schedule}")
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and processes == 1:
         tell("without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two")
     rates = [top_lr * lr_factor(step, steps, schedule, warmup, drops, gamma) for step in range(steps)]
+    if late := [e for e, drop in zip(milestones, drops) if drop >= steps]:
+        tell(f"the run ends before the milestones {late}: the learning rate does not fall there")
     if warmup >= steps:
         tell(f"the run ends within its warm-up: the learning rate never exceeds {max(rates):.2g}")
 
