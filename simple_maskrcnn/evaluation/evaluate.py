@@ -122,6 +122,18 @@ def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has n
     return [int(i) for i in getattr(dataset, "image_ids", ())]
 
 
+def _warn_of_limits(model: nn.Module, max_detections: int) -> None:
+    kept, least = (_of(model, f"roi_heads.{name}") for name in ("detections_per_img", "score_thresh"))  # torchvision's
+    if isinstance(options := _of(model, "roi_heads.detection"), dict):  # ours
+        kept, least = options.get("detections_per_img", 100), options.get("score_thresh", 0.05)
+    if kept is not None and kept < max_detections:
+        warnings.warn(f"max_detections={max_detections}, but the model keeps only the best {kept} of an image; build it "
+                      f"with box_detections_per_img={max_detections}", stacklevel=3)
+    if least is not None and least > 0.05:
+        warnings.warn(f"the model drops scores below {least}, which count for AP; build it with box_score_thresh=0.05",
+                      stacklevel=3)
+
+
 def _warn_of_augmentation(dataset: Dataset) -> None:
     names = [type(step).__name__ for step in getattr(getattr(behind(dataset)[0], "transforms", None), "transforms", ())]
     if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
@@ -220,12 +232,7 @@ def evaluate(
         raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
-    kept = _of(model, "roi_heads.detections_per_img")  # torchvision's
-    if isinstance(options := _of(model, "roi_heads.detection"), dict):  # ours
-        kept = options.get("detections_per_img", 100)
-    if kept is not None and kept < max_detections:
-        warnings.warn(f"max_detections={max_detections}, but the model keeps only the best {kept} of an image; build it "
-                      f"with box_detections_per_img={max_detections}", stacklevel=2)
+    _warn_of_limits(model, max_detections)
     coco_classes(backend)  # is it there?
     check_finite(model)
     if output_dir is not None and not rank:

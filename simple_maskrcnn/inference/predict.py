@@ -175,8 +175,7 @@ def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor: 
 # %% ../../nbs/inference/01_predict.ipynb #13150d41
 def _network_digest(model: MaskRCNN) -> str:
     "The same for the same weights and options."
-    options = model._hub_mixin_config | {"class_names": model.class_names, "exact_masks": model.exact_masks}
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(model.settings(), sort_keys=True, default=str).encode())
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -260,7 +259,10 @@ def predict_files(
     if not (files := [file for file in files if not file.is_dir()]):
         raise ValueError("; ".join(failed.values()))
     usual, transform, output_dir = model.roi_heads.detection, model.transform, Path(output_dir)
-    limit = max_detections or usual.get("detections_per_img", 100)
+    limit, proposals = max_detections or usual.get("detections_per_img", 100), model.rpn.top_n[0][1]
+    if (max_detections or 0) > proposals:
+        warnings.warn(f"max_detections={limit}, but of a picture the network looks at {proposals} proposals only; train it with "
+                      f"rpn_post_nms_top_n_test={2 * limit}", stacklevel=2)
     class_names = model.class_names or [str(label) for label in range(model.num_classes)]
     content = {"info": {"image_dir": str(root), "score_threshold": score_threshold, "max_detections": limit, "pages": pages,
                         "network": _network_digest(model)}, "images": [], "annotations": [],
