@@ -202,7 +202,7 @@ def places(work, tmp_path_factory):
     ("train --output-dir {out} --train-images {world}/val --train-annotations {gone}", "no annotation file"),
     ("train --output-dir {out} --data-dir {world} --valid-images {world}/val", "belong together"),
     ("train --output-dir {out} --data-dir {world} --backbone resnet19", "resnet19"),
-    ("train --output-dir {out} --data-dir {world} --min-size 64 --set min_size=32", "--set min_size"),
+    ("train --output-dir {out} --data-dir {world} --min-size 64 --set min_size=32", "--min-size is given twice"),
     ("train --output-dir {out} --data-dir {world} --grey", "no effect without"),
     ("train --output-dir {out} --data-dir {world} --milestones 8,11", "no effect with --schedule cosine"),
     ("train --output-dir {out} --data-dir {world} --weights {gone}", "no weights at"),
