@@ -329,8 +329,9 @@ def test_what_is_given_arrives(monkeypatch, work):
 
     for name in ("fit", "train_transforms"):
         monkeypatch.setattr(simple_maskrcnn, name, record(getattr(simple_maskrcnn, name)))
-    code, said = here("train", "--data-dir", work / "world", *NETWORK, "--schedule", "multistep", "--milestones", "1,2.5", "--scales", "64,80", "--color",
-                      0.3, "--tracker", "tensorboard", "--tracker", "all", "--workers", 3, "--no-resume", "--ema", 0.9)
+    code, said = here("train", "--data-dir", work / "world", *NETWORK, "--schedule", "multistep", "--milestones", "1,2.5",
+                      "--scales", "64,80", "--color", 0.3, "--tracker", "tensorboard", "--tracker", "all", "--workers", 3,
+                      "--no-resume", "--ema", 0.9)
     assert code == 0, said
     assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
                                            "max_size": 64, "color": 0.3, "grey": False}
