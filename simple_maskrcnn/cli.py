@@ -227,6 +227,8 @@ def train(
     judge(usual | arguments(given, fit))  # what is wrong is said before anything is read
     train_transforms(**arguments(given, train_transforms))
     settings = dict(map(setting, set_ or []))
+    if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
+        raise ValueError(f"{twice[0]} is given twice, as {given[twice[0]]} and with --set; give it once")
     place = locate("train", dataset, data_dir, train_images, train_annotations)
     pictures = learn = open_dataset(place, given)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names}

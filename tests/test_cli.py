@@ -214,6 +214,9 @@ def places(work, tmp_path_factory):
     ("train --output-dir {out} --train-images {world}/val --train-annotations {gone}", "no annotation file"),
     ("train --output-dir {out} --data-dir {world} --valid-images {world}/val", "belong together"),
     ("train --output-dir {out} --data-dir {world} --backbone resnet19", "resnet19"),
+    ("train --output-dir {out} --data-dir {world} --min-size 64 --set min_size=32", "--min-size is given twice"),
+    ("train --output-dir {out} --data-dir {world} --grey", "no effect without"),
+    ("train --output-dir {out} --data-dir {world} --milestones 8,11", "no effect with --schedule cosine"),
     ("train --output-dir {out} --data-dir {world} --weights {gone}", "no weights at"),
     ("train --output-dir {out} --data-dir {world} --levels 7", "levels"),
     ("train --output-dir {out} --data-dir {world} --levels 3;4", "'3;4' is not a list of numbers"),
@@ -338,8 +341,9 @@ def test_what_is_given_arrives(monkeypatch, work):
 
     for name in ("fit", "train_transforms"):
         monkeypatch.setattr(simple_maskrcnn, name, record(getattr(simple_maskrcnn, name)))
-    code, said = here("train", "--data-dir", work / "world", *NETWORK, "--milestones", "1,2.5", "--scales", "64,80", "--color",
-                      0.3, "--tracker", "tensorboard", "--tracker", "all", "--workers", 3, "--no-resume", "--ema", 0.9)
+    code, said = here("train", "--data-dir", work / "world", *NETWORK, "--schedule", "multistep", "--milestones", "1,2.5",
+                      "--scales", "64,80", "--color", 0.3, "--tracker", "tensorboard", "--tracker", "all", "--workers", 3,
+                      "--no-resume", "--ema", 0.9)
     assert code == 0, said
     assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
                                            "max_size": 64, "color": 0.3, "grey": False}

@@ -6,21 +6,23 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT, child_environment
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 
 from simple_maskrcnn.data.augment import eval_transforms, train_transforms
-from simple_maskrcnn.data.coco import CocoDataset
+from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 from simple_maskrcnn.data.shapes import ShapesDataset
+from simple_maskrcnn.draw import default_device
 from simple_maskrcnn.evaluation.evaluate import evaluate
 from simple_maskrcnn.files import read_metrics
 from simple_maskrcnn.network.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.training import train as training
-from simple_maskrcnn.training.checkpoint import load_checkpoint
+from simple_maskrcnn.training.checkpoint import load_checkpoint, save_checkpoint
 from simple_maskrcnn.training.train import fit
 
 PHOTOS = ROOT.parent / "shared/data/coco_mini"
@@ -380,6 +382,84 @@ def test_a_schedule_that_is_stretched_says_what_the_rate_becomes(tiny, tmp_path,
     rates = [r["lr"] for r in read_metrics(tmp_path / "metrics.jsonl") if "lr" in r]
     said = f"the learning rate was {rates[3]:.2g}, is {rates[4]:.2g} in the next step and {rates[-1]:.2g} in the last"
     assert said in capsys.readouterr().out and rates[4] > 3 * rates[3]
+
+
+def test_a_run_says_that_it_goes_on_with_other_annotations_and_refuses_a_changed_network(tmp_path, capsys):
+    def go_on(epochs, learn=slice(None), judge=slice(None), **changed):
+        torch.manual_seed(0)
+        model = maskrcnn(5, **TINY)
+        vars(model.transform).update(changed)
+        train, valid = (CocoDataset(root / part, root / f"annotations/instances_{part}.json") for part in ("train", "val"))
+        train._boxes[learn], valid._boxes[judge] = train._boxes[learn] + 1, valid._boxes[judge] + 1
+        capsys.readouterr()
+        fit(model, train, valid, epochs=epochs, output_dir=tmp_path / "run")
+        return [line for line in capsys.readouterr().out.split("\n") if "not those of before" in line]
+
+    root = write_shapes(tmp_path / "data", 3, 2, 64)
+    none = slice(0)
+    assert go_on(1, none, none) == go_on(2, none, none) == []
+    checkpoint = load_checkpoint(tmp_path / "run")
+    checkpoint["progress"]["best"] = 0.9
+    save_checkpoint(tmp_path / "run", checkpoint)
+    assert go_on(3, slice(1), none) == ["the training images, or their annotations, are not those of before"]
+    assert load_checkpoint(tmp_path / "run")["progress"]["best"] == 0.9
+    assert go_on(4, slice(1), slice(1)) == ["the validation images, or their annotations, are not those of before"]
+    assert load_checkpoint(tmp_path / "run")["progress"]["best"] < 0.9  # chosen anew
+    with pytest.raises(ValueError, match=r"model.max_size: 64 in the checkpoint, 80 now"):
+        go_on(5, slice(1), slice(1), max_size=80)  # changed after it was made
+
+
+def test_joined_datasets_have_one_set_of_names(tiny, tmp_path):
+    with pytest.raises(ValueError, match="joined must have the same class names"):
+        fit(tiny, ConcatDataset([shapes(), Turned(4, 64)]), epochs=1, output_dir=tmp_path)
+    fit(tiny, ConcatDataset([shapes(), shapes()]), ConcatDataset([Turned(4, 64), Turned(4, 64)]), epochs=1, output_dir=tmp_path)
+    assert json.loads((tmp_path / "last/config.json").read_text())["class_names"] == ShapesDataset.class_names
+
+
+def test_a_list_of_pairs_trains_and_says_that_it_has_no_names(tiny, tmp_path, capsys):
+    learn = list(shapes())
+    milestones = {"schedule": "multistep", "milestones": [1, 9]}
+    fit(tiny, learn, learn, epochs=2, output_dir=tmp_path, batch_size=4, warmup=2, **milestones)
+    said = capsys.readouterr().out
+    assert "no class names: classes go by number" in said and "ends before the milestones [9]" in said
+    assert "never exceeds" in said and json.loads((tmp_path / "config.json").read_text())["arguments"]["milestones"] == [1, 9]
+
+
+def test_what_cannot_learn_is_refused(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"torch.float16; to learn they must be float32"):
+        fit(tiny.half(), shapes(), epochs=1, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="all weights of the network are frozen"):
+        fit(tiny.float().requires_grad_(False), shapes(), epochs=1, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="fp16' needs a GPU") if default_device().type == "cpu" else nullcontext():
+        training.make_accelerator("fp16")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Unlucky(ShapesDataset):
+    """Cannot be read, once."""
+
+    reads = 0
+
+    def __getitem__(self, index):
+        type(self).reads += 1
+        if self.reads == 6:  # four are looked at before, and one is half of the first step
+            raise OSError("unlucky")
+        return super().__getitem__(index)
+
+
+def test_a_call_that_broke_off_within_a_step_leaves_nothing_to_the_next(tmp_path):
+    results = []
+    for kind in (ShapesDataset, Unlucky):
+        torch.manual_seed(0)
+        model, accelerator = maskrcnn(5, norm="frozen", **TINY), training.make_accelerator("no", accumulate=2)
+        start = model.rpn.head.cls_logits.weight.clone()
+        for _ in range(1 + (kind is Unlucky)):
+            with pytest.raises(OSError, match="unlucky") if kind.__dict__.get("reads") == 0 else nullcontext():
+                out = tmp_path / kind.__name__
+                fit(model, kind(4, 64, seed=1), epochs=1, output_dir=out, batch_size=1, accelerator=accelerator)
+        results.append(model.rpn.head.cls_logits.weight.detach().clone())
+        assert not torch.equal(start, results[-1])
+    assert torch.equal(*results)
 
 
 def test_more_images_in_a_batch_than_there_are_count_as_those_that_are(tiny, tmp_path, capsys):

@@ -171,6 +171,8 @@ def train_transforms(
         if sides is not None and not (len(sides) and all(map(_is_side, sides))):
             value = list(sides) if name == "scales" else sides[0]
             raise ValueError(f"{name}={value}: sides are whole numbers of pixels, from 1 to 65535")
+    if grey and not color:
+        raise ValueError("grey=True has no effect without color, whose changes it limits to brightness and contrast")
     if large_scale_jitter and (scales or crop):
         raise ValueError(f"{'scales' if scales else 'crop'} and large_scale_jitter both set the size; give one of them")
     steps = [to_tv_tensors]

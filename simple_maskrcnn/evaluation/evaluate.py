@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from ..data.hints import behind, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..files import hold, write_atomic
 
@@ -38,9 +39,7 @@ def _of(thing, path: str):
 def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | None, dict | None]:
     """Category id → name; label → category id in the dataset's targets; and in the model's answers, where None marks a
     class that the dataset does not have. Three times None for a dataset without `class_names`."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.dataset
-    names, own = _of(dataset, "class_names"), _of(model, "class_names")
+    names, own, (dataset, _) = names_of(dataset), _of(model, "class_names"), behind(dataset)
     if names is None:
         return None, None, None
     category_of = _of(dataset, "category_of") or {label: label for label in range(1, len(names))}
@@ -102,12 +101,14 @@ def _seeded_on(device: torch.device, seed: int):
         yield
 
 
-def _answers(model, images, targets, losses, device):
+def _answers(model, images, targets, label_of, device):  # label_of: the model's label of each of the dataset's; None: no losses
     "Losses (a dict of numbers, empty if they are not asked for) and detections of one batch."
     images = [image.to(device) for image in images]
-    if not losses:
+    if label_of is None:
         return {}, model.predict(images, paste=False) if hasattr(model, "predict") else model(images)
     targets = [{k: v.to(device) if isinstance(v, Tensor) else v for k, v in target.items()} for target in targets]
+    for target in targets:  # a label that has no class is named afterwards
+        target["labels"] = target["labels"].new_tensor([label_of.get(label, label) for label in target["labels"].tolist()])
     loss, results = model.validate(images, targets, paste=False)
     loss = {name: float(value) for name, value in loss.items()}
     if not all(map(math.isfinite, loss.values())):
@@ -121,14 +122,35 @@ def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has n
     return [int(i) for i in getattr(dataset, "image_ids", ())]
 
 
+def _warn_of_limits(model: nn.Module, max_detections: int) -> None:
+    kept, least = (_of(model, f"roi_heads.{name}") for name in ("detections_per_img", "score_thresh"))  # torchvision's
+    if isinstance(options := _of(model, "roi_heads.detection"), dict):  # ours
+        kept, least = options.get("detections_per_img", 100), options.get("score_thresh", 0.05)
+    if kept is not None and kept < max_detections:
+        warnings.warn(f"max_detections={max_detections}, but the model keeps only the best {kept} of an image; build it "
+                      f"with box_detections_per_img={max_detections}", stacklevel=3)
+    if least is not None and least > 0.05:
+        warnings.warn(f"the model drops scores below {least}, which count for AP; build it with box_score_thresh=0.05",
+                      stacklevel=3)
+
+
+def _warn_of_augmentation(dataset: Dataset) -> None:
+    names = [type(step).__name__ for step in getattr(getattr(behind(dataset)[0], "transforms", None), "transforms", ())]
+    if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
+        warnings.warn(f"the images are changed at random before they are judged ({', '.join(drawn)}): open the dataset with "
+                      "eval_transforms()", stacklevel=3)
+
+
 def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
     "`batches` as (number, places): what is and what was found in each image; the number of images and the losses of each batch."
     records, parts, ids, exact = [], [], _image_ids(dataset), bool(_of(model, "exact_masks"))
+    label_of = {category: label for label, category in (maps[2] or {}).items()}  # of the model
+    label_of = {label: label_of[category] for label, category in (maps[1] or {}).items()}  # from the dataset's
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = make_loader(dataset, num_workers=num_workers, batch_sampler=[batch for _, batch in batches])
     for (images, targets), (number, batch) in zip(tqdm(loader, "evaluate", disable=not progress), batches):
         with _seeded_on(device, number), context():
-            loss, results = _answers(model, images, targets, losses, device)
+            loss, results = _answers(model, images, targets, label_of if losses else None, device)
         parts.append((len(images), loss))
         for (place, _), image, target, result in zip(batch, images, targets, results):
             image_id = target.get("image_id", ids[place] if ids else place)
@@ -210,17 +232,13 @@ def evaluate(
         raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
-    kept = _of(model, "roi_heads.detections_per_img")  # torchvision's
-    if isinstance(options := _of(model, "roi_heads.detection"), dict):  # ours
-        kept = options.get("detections_per_img", 100)
-    if kept is not None and kept < max_detections:
-        warnings.warn(f"max_detections={max_detections}, but the model keeps only the best {kept} of an image; build it "
-                      f"with box_detections_per_img={max_detections}", stacklevel=2)
+    _warn_of_limits(model, max_detections)
     coco_classes(backend)  # is it there?
     check_finite(model)
     if output_dir is not None and not rank:
         with hold(output_dir):  # nobody else is at work there, nor will be while the files are written
             claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
+    _warn_of_augmentation(dataset)
     maps = label_maps(model, dataset)
     batches = list(enumerate(AspectBatchSampler(image_sizes(dataset), batch_size, shuffle=False).batches(0)))
     with evaluation_mode(model):

@@ -264,7 +264,10 @@ def predict_files(
     if not any(map(os.path.exists, files := [file for file in files if not file.is_dir()])):
         raise ValueError("; ".join(failed.values()) or f"there is no file {printable(files[0])}")
     usual, transform, output_dir = model.roi_heads.detection, model.transform, Path(output_dir)
-    limit = max_detections or usual.get("detections_per_img", 100)
+    limit, proposals = max_detections or usual.get("detections_per_img", 100), model.rpn.top_n[0][1]
+    if (max_detections or 0) > proposals:
+        warnings.warn(f"max_detections={limit}, but of a picture the network looks at {proposals} proposals only; train it with "
+                      f"rpn_post_nms_top_n_test={2 * limit}", stacklevel=2)
     class_names = model.class_names or [str(label) for label in range(model.num_classes)]
     content = {"info": {"image_dir": str(root), "score_threshold": score_threshold, "max_detections": limit, "pages": pages,
                         "network": _network_digest(model)}, "images": [], "annotations": [],

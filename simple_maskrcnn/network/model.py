@@ -18,14 +18,14 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import FrozenBatchNorm2d
 
 from .anchors import AnchorGenerator
-from .backbone import Backbone, freeze_layers
+from .backbone import Backbone, freeze_layers, still_norms
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
 from .conv import feature_table
 from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
 from .proposals import RegionProposalNetwork
 from .roi_align import roi_align
 from .rpn import RPNHead, matched_boxes
-from .transform import Transform, check_images, check_targets, resize_boxes, without_crowds
+from .transform import Transform, check_images, check_targets, mask_mode, resize_boxes, without_crowds
 from .weights import DETECTION, SAMPLING, SavedNetwork, check_settings, find_weights, load_weights, match_classes
 
 # %% ../../nbs/network/13_model.ipynb #52de8ccf
@@ -124,6 +124,10 @@ class GeneralizedRCNN(nn.Module):
         features = self.features(images, () if targets is None else targets)
         return self.losses_of(features), self.detections_of(features, images, paste)
 
+    def train(self, mode: bool = True) -> "GeneralizedRCNN":
+        "As PyTorch's, but norms that are frozen stay as they are, also those of v2's heads."
+        return still_norms(super().train(mode))
+
     def forward(self, images: list[Tensor], targets: list[dict] | None = None) -> dict[str, Tensor] | list[dict]:
         "As torchvision: the losses in training mode, the detections in evaluation mode."
         return self.losses(images, targets) if self.training else self.predict(images)
@@ -175,10 +179,19 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self.rpn = RegionProposalNetwork(anchors, rpn_head, **{k[4:]: v for k, v in options.items() if k[:4] == "rpn_"})
         predictors = BoxPredictor(box_channels, num_classes), MaskPredictor(mask_channels, num_classes)
         self.roi_heads = RoIHeads(box_head, predictors[0], mask_head, predictors[1], sampling, detection, exact_masks)
-        self.levels, self.exact_masks = list(levels), exact_masks
+        self.levels, self.made_cells = list(levels), anchors.cells
         freeze_layers(self.backbone.body, trainable_layers)
         self.train()  # all but the norms that are frozen
         self.to(memory_format=torch.channels_last)
+
+    @property
+    def exact_masks(self) -> bool:
+        "Of all parts; assign to change it in all of them."
+        return self.roi_heads.exact_masks
+
+    @exact_masks.setter
+    def exact_masks(self, exact: bool):
+        self.roi_heads.exact_masks, self.transform.mask_mode = exact, mask_mode(exact)
 
 # %% ../../nbs/network/13_model.ipynb #846ea2f8
 def maskrcnn(

@@ -8,6 +8,7 @@ __all__ = ['RENAMED', 'PREDICTORS', 'SAMPLING', 'DETECTION', 'OF_TRAINING', 'PUB
            'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
 
 # %% ../../nbs/network/15_weights.ipynb #5b4a5878
+import inspect
 import json
 import os
 import re
@@ -130,7 +131,7 @@ def match_classes(
         return state
     if list(new) == list(old):
         return state
-    pick = {0: 0} | {new.index(name): old.index(name) for name in new[1:] if name in old[1:]}  # new label → old label
+    pick = {0: 0} | {i: old.index(name, 1) for i, name in enumerate(new) if i and name in old[1:]}  # new label → old label
     kept = [new[i] for i in pick if i]
     fresh, gone = ([name for name in names[1:] if name not in kept] for names in (new, old))
     warnings.warn(f"{source}: classes taken over by name: {_listing(kept)}; new: {_listing(fresh)}; dropped: {_listing(gone)}",
@@ -290,18 +291,28 @@ class SavedNetwork(PyTorchModelHubMixin):
         return model.to(map_location).eval()
 
     def settings(self) -> dict:
-        "The arguments that make this network, with what was changed since in its `transform` and `roi_heads`."
-        now, transform, heads = dict(self._hub_mixin_config), self.transform, self.roi_heads
+        "The arguments that make this network, with what was changed since in its `transform`, `rpn` and `roi_heads`."
+        now, transform, rpn, heads = dict(self._hub_mixin_config), self.transform, self.rpn, self.roi_heads
         for torchvisions, ours in ((SAMPLING, heads.sampling), (DETECTION, heads.detection)):
             now |= {name: ours[key] for name, key in torchvisions.items() if key in ours}
         now |= {name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std", "train_resize")}
         if transform.min_size not in ([now["min_size"]], now["min_size"]):  # a single size is a list there
             now["min_size"] = transform.min_size
+        (pre_test, post_test), (pre_train, post_train) = rpn.top_n  # in the order of `RegionProposalNetwork`'s arguments
+        values = pre_train, pre_test, post_train, post_test, rpn.nms_thresh, *rpn.sampling, rpn.score_thresh
+        usual = list(inspect.signature(type(rpn).__init__).parameters.values())[3:]
+        now |= {name: value for p, value in zip(usual, values, strict=True)
+                if value != now.get(name := f"rpn_{p.name}", p.default)}
+        if (anchors := rpn.anchor_generator).cells != self.made_cells:
+            now |= {"anchor_sizes": [*map(list, anchors.sizes)], "anchor_ratios": [*anchors.ratios]}
         return now | {"num_classes": self.num_classes, "exact_masks": self.exact_masks}
 
     def save_pretrained(self, save_directory: str | Path, **options):  # options: as of `huggingface_hub`
         "Write the weights and the settings as they are now; the classes' names among them."
         check_settings(settings := self.settings())
+        with torch.device("meta"):  # shapes without numbers
+            made = type(self)(**settings)
+        check_whole(made.state_dict(), self.state_dict(), "the network was changed, and would not be read again")
         self._hub_mixin_config = settings
         if not (folder := Path(save_directory)).is_dir():
             return super().save_pretrained(folder, **options)

@@ -137,6 +137,7 @@ class Run:
     ema: float | None  # its decay
     loader: DataLoader  # whose `batch_sampler` is a `StepSampler`
     settings: dict  # what must be the same when the run goes on
+    data: list = (None, None)  # `content_digest` of the training and the validation images
     step: int = 0
     epoch: int = 0  # epochs that are finished, with evaluation and all
     best: float = -1.0  # the best mask AP
@@ -174,7 +175,8 @@ class Run:
         "Write a checkpoint. Random states need no place in it: every draw starts from the seed and a number."
         def write():
             self.check_finite()
-            state = {name: part.state_dict() for name, part in self.parts().items()} | {"settings": self.settings}
+            state = {name: part.state_dict() for name, part in self.parts().items()} | {
+                "settings": self.settings, "data": list(self.data)}
             progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "window")}
             with self.writing():
                 save_checkpoint(self.folder, state | {"progress": progress})
@@ -210,6 +212,12 @@ class Run:
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
+        now, then = self.data, saved.get("data", self.data)
+        self.data = [new or old for new, old in zip(now, then)]
+        for part, new, old in zip(("training", "validation"), self.data, then):
+            if new != old:
+                text += f"\nthe {part} images, or their annotations, are not those of before"
+                self.best = -1 if part == "validation" else self.best  # not to be compared
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
 
     def advance(self, losses: dict[str, float]) -> None:
