@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['data', 'network', 'augmentation', 'training', 'side', 'some', 'Layout', 'shapes', 'locate', 'arguments',
-           'open_dataset', 'check', 'numbers', 'setting', 'train', 'evaluate', 'predict', 'bench', 'main']
+           'open_dataset', 'check', 'train', 'evaluate', 'predict', 'bench', 'main']
 
 # %% ../nbs/cli.ipynb #1c7c589d
 import inspect
 import json
-import math
 import os
 import signal
 import sys
@@ -24,7 +23,7 @@ from typing import Annotated
 import typer
 
 from .files import printable
-from .manners import advise, app, command, option, say
+from .manners import advise, app, command, echo, numbers, option, setting
 
 # %% ../nbs/cli.ipynb #18b40984
 data, network, augmentation, training = (partial(option, panel=p) for p in ("Data", "Network", "Augmentation", "Training"))
@@ -43,7 +42,7 @@ def shapes(
     from simple_maskrcnn import write_shapes
 
     write_shapes(folder, train, val, size, seed)
-    say(f"{train} images in {folder / 'train'}, {val} in {folder / 'val'}; to go on: "
+    echo(f"{train} images in {folder / 'train'}, {val} in {folder / 'val'}; to go on: "
         f"simple-maskrcnn train --data-dir {folder}")
 
 # %% ../nbs/cli.ipynb #95de56c2
@@ -120,7 +119,7 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
                 warnings.simplefilter("ignore")  # the report has told it
                 parts.append(CocoDataset(*place, skip_bad=True, **options))
             report["notes"] |= check_parts(*parts) if len(parts) == 2 else {}
-            say(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{advise(format_check(report), check)}")
+            echo(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{advise(format_check(report), check)}")
             if not report["counts"]["images"]:
                 raise ValueError(f"{place[1]} has no images that can be used")
             bad |= bool(report["problems"])
@@ -131,30 +130,6 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
     raise noted if noted and not bad else typer.Exit(int(bad))
 
 # %% ../nbs/cli.ipynb #714c39c7
-def numbers(text: str | None) -> list | None:
-    "`2,3,4` as a list of numbers; brackets make lists in it."
-    def number(x):
-        return all(map(number, x)) if isinstance(x, list) and x else type(x) in (int, float) and math.isfinite(x)
-
-    try:
-        if text is None or number(found := json.loads(f"[{text}]")):
-            return text and found
-        raise ValueError
-    except (ValueError, RecursionError, OverflowError) as error:
-        raise ValueError(f"{text[:99]!r} is not a list of numbers such as 2,3,4,5") from error
-
-
-def setting(text: str) -> tuple[str, object]:
-    "`name=value` in two; the value is JSON, or else a string."
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text}: write it as name=value")
-    try:
-        return name, json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
-    except ValueError:
-        return name, value
-
-
 @command
 def train(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, train_images: _Images = None,
@@ -246,7 +221,7 @@ def train(
     pictures.transforms = train_transforms(**arguments(given | {"max_size": model.transform.max_size}, train_transforms))
     fit(model, learn, valid, **arguments(given, fit))
     if os.environ.get("RANK", "0") == "0" and (output_dir / "last/model.safetensors").is_file():  # not once for each process
-        say(f"the network is in {output_dir}; to use it: simple-maskrcnn predict {output_dir} IMAGE_OR_FOLDER…")
+        echo(f"the network is in {output_dir}; to use it: simple-maskrcnn predict {output_dir} IMAGE_OR_FOLDER…")
 
 # %% ../nbs/cli.ipynb #9fada80c
 _Model = Annotated[str, typer.Argument(help="folder of a run or of a saved network; or torchvision's coco or coco_v2")]
@@ -274,10 +249,10 @@ def evaluate(
     from simple_maskrcnn.inference.predict import draw_sheet
 
     def report(results):  # before the files are written
-        say(format_results(results))
+        echo(format_results(results))
         if mistakes:
             found, names = results["mistakes"], given["dataset"].file_names[results["mistakes"]["worst"][:6]]
-            say(f"\nwith a score of 0.5 or more, at IoU 0.5:\n{format_mistakes(found)}\n"
+            echo(f"\nwith a score of 0.5 or more, at IoU 0.5:\n{format_mistakes(found)}\n"
                 f"most mistakes: {printable(', '.join(names))}")
 
     place = locate(split, dataset, data_dir, images, annotations)
@@ -307,9 +282,9 @@ def predict(
 
     done = predict_files(**given | {"model": load_model(model)})
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""
-    say(f"{done['images']} images, {done['objects']} objects{earlier}: {done['file']}")
+    echo(f"{done['images']} images, {done['objects']} objects{earlier}: {done['file']}")
     if done["failed"]:
-        say(f"{len(done['failed'])} could not be read: {printable(', '.join(done['failed']))}", err=True)
+        echo(f"{len(done['failed'])} could not be read: {printable(', '.join(done['failed']))}", err=True)
         raise typer.Exit(1)
 
 # %% ../nbs/cli.ipynb #fd65c7b7

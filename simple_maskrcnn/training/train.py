@@ -165,6 +165,8 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
     check_classes(model, train, valid)
     if model.class_names is None:
         yield "the training images and the network have no class names: classes go by number; model.class_names = […] names them"
+    if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and accelerator.num_processes == 1:
+        yield "without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two"
     for name, dataset in zip(("training", "validation"), (train,) if valid is None else (train, valid)):
         with accelerator.main_process_first():  # the other processes find the answer in the cache
             report = check_dataset(dataset, progress=accelerator.is_main_process)
@@ -264,8 +266,6 @@ def fit(
          f"{accumulate} accumulated); {accelerator.mixed_precision if accelerator.native_amp else 'no'} mixed precision on "
          f"{accelerator.device}\n{optimizer}, "
          f"learning rate {top_lr:.2g}{'' if lr else f' (scaled to {images} images)'}, {warmup} steps of warm-up, {schedule}")
-    if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and processes == 1:
-        tell("without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two")
     rates = [top_lr * lr_factor(step, steps, schedule, warmup, drops, gamma) for step in range(steps)]
     if late := [e for e, drop in zip(milestones, drops) if drop >= steps]:
         tell(f"the run ends before the milestones {late}: the learning rate does not fall there")
