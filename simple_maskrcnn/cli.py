@@ -243,6 +243,7 @@ def evaluate(
     "Measure box and mask AP on annotated images, by COCO's rules."
     given = locals()
     from simple_maskrcnn import evaluate, load_model
+    from simple_maskrcnn.data.records import problem_report
     from simple_maskrcnn.evaluation.ap import format_results
     from simple_maskrcnn.evaluation.mistakes import format_mistakes
     from simple_maskrcnn.files import write_atomic
@@ -256,7 +257,9 @@ def evaluate(
                 f"most mistakes: {printable(', '.join(names))}")
 
     place = locate(split, dataset, data_dir, images, annotations)
-    given |= {"model": load_model(model), "dataset": open_dataset(place, given), "report": report}
+    given |= {"model": load_model(model), "dataset": (measured := open_dataset(place, given)), "report": report}
+    if measured.notes:
+        echo(f"notes:\n{problem_report(measured.notes)}")
     results = evaluate(**arguments(given, evaluate))
     if mistakes and output_dir:
         found = results["mistakes"]

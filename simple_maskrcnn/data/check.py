@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TINY', 'EMPTY', 'MISFIT', 'TWICE', 'SMALL', 'FAR', 'WITHIN', 'COLUMNS', 'CORNERS', 'NOTHING', 'MISSING', 'COPY',
-           'CROWDS', 'KEPT', 'NOTES', 'VERSION', 'READERS', 'RANGE', 'NOT_BINARY', 'upright_size', 'image_fault',
-           'outline_note', 'object_faults', 'look', 'check_dataset', 'format_check', 'StrictError', 'strict',
-           'fingerprint', 'look_at_all', 'look_at_items', 'check_files']
+           'CROWDS', 'FILLED', 'KEPT', 'NOTES', 'VERSION', 'READERS', 'RANGE', 'NOT_BINARY', 'upright_size',
+           'image_fault', 'outline_note', 'object_faults', 'look', 'check_dataset', 'format_check', 'StrictError',
+           'strict', 'fingerprint', 'look_at_all', 'look_at_items', 'check_files']
 
 # %% ../../nbs/data/05_check.ipynb #f46c66b5
 import hashlib
@@ -130,6 +130,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
 # %% ../../nbs/data/05_check.ipynb #5758b328
 NOTHING, MISSING = "nothing to learn from", "class without objects"
 COPY, CROWDS = "same picture under two names", "many crowds, which are not learnt"
+FILLED = "masks that fill their boxes: was more than boxes annotated?"
 KEPT = EMPTY, MISFIT, CORNERS  # with `skip_bad=True`; what else is a problem is left out
 
 
@@ -164,7 +165,10 @@ def check_dataset(
     copies = [group for piece, files in likely.items() if piece and len(files) > 1 for group in alike([*files])]
     if not len(areas):
         problems[NOTHING] = [crowds if len(rows) else f"no annotations for {len(indices)} images"]
+    sides = (dataset._boxes[:, 2:] - dataset._boxes[:, :2])[rows[single]]
+    full = int((areas >= 0.97 * sides.prod(1)).sum())
     notes |= {CROWDS: [crowds] * (len(areas) < 9 * counts["crowds"] and len(areas) > 0),
+              FILLED: [f"{full} of {len(areas)} objects"] * (len(areas) > 20 and full > 0.9 * len(areas)),
               COPY: [" is ".join(path.relative_to(dataset.image_dir).as_posix() for path in group) for group in copies],
               MISSING: [name for name, n in report["classes"].items() if not n]}
     if len(areas):
@@ -189,9 +193,9 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
-    TWICE, SMALL, FAR, WITHIN, COLUMNS, COPY, CROWDS, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT,
+    TWICE, SMALL, FAR, WITHIN, COLUMNS, COPY, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
-    "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels", "nearly black",
+    "EXIF turn", "several pages", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
 )
 
 
@@ -210,7 +214,7 @@ def strict(report: dict, kinds: Sequence[str]) -> None:  # report: with notes; k
         raise StrictError(f"notes that are errors here, since strict={list(kinds)}:\n{_told(hits)}")
 
 # %% ../../nbs/data/05_check.ipynb #90cbeb23
-VERSION = 3  # of these rules: after a change of them, every image is looked at again
+VERSION = 4  # of these rules: after a change of them, every image is looked at again
 READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # with one more, more files can be read
 
 

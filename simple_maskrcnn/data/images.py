@@ -343,12 +343,13 @@ def file_notes(path: str | Path, pages: int | str | None = None) -> list[tuple[s
         file = source.file if isinstance(source, _Pillow) else None
         turn = file.getexif().get(274, 1) if file and (file.format != "PNG" or "exif" in file.info) else 1
         if turn in (2, 3, 4) or turn in (5, 6, 7, 8) and file.width == file.height:
-            notes.append(("an EXIF turn that the size cannot confirm",
-                          f"orientation {turn}: are the annotations made on the picture as viewers turn it?"))
+            notes.append(("an EXIF turn that the size cannot confirm", f"orientation {turn}; annotated as viewers show it?"))
         if len(source.pages) > 1 and pages is None:
             notes.append(("several pages", f"{len(source.pages)} pages"))
         elif not file or source.wide or file.format in ("TIFF", "PPM") or file.mode in ALPHA or "transparency" in file.info:
             image, deep = _picture(source, pages, notes), not file or source.wide or file.format == "PPM"
             if deep and sum(image.convert("L").histogram()[16:255]) < image.width * image.height / 100:
                 notes.append(("nearly black", "few pixels are from 16 to 254 of 255; is the largest a hot pixel, or no data?"))
+            elif deep and np.ptp(np.percentile(image.convert("L"), (1, 99))) < 24:
+                notes.append(("nearly flat", "98 of 100 pixels lie within 24 of 255 values; write 8 bits over the range in use"))
     return list(dict.fromkeys(notes))

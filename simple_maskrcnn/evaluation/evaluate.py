@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import reduce
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -26,6 +27,7 @@ from tqdm.auto import tqdm
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from ..data.coco import CocoDataset
 from ..data.hints import behind, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..files import hold, write_atomic
@@ -134,6 +136,19 @@ def _warn_of_limits(model: nn.Module, max_detections: int) -> None:
                       stacklevel=3)
 
 
+def _warn_of_objects(dataset: Dataset, max_detections: int) -> None:
+    data, indices = behind(dataset)
+    if not isinstance(data, CocoDataset):
+        return
+    singles = [data._labels[data.own(i)][data._crowd[data.own(i)] == 0] for i in indices]
+    most = [int(np.bincount(labels).max(initial=0)) for labels in singles]  # of one class
+    if not any(most):
+        warnings.warn("no image has an object, crowds not counted: there is nothing to measure", stacklevel=3)
+    elif many := sum(n > max_detections for n in most):
+        warnings.warn(f"in {many} images a class has more objects, up to {max(most)}, than the {max_detections} detections that "
+                      f"count: even a perfect network gets less than AP 1; give max_detections={max(most)}", stacklevel=3)
+
+
 def _warn_of_augmentation(dataset: Dataset) -> None:
     names = [type(step).__name__ for step in getattr(getattr(behind(dataset)[0], "transforms", None), "transforms", ())]
     if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
@@ -233,6 +248,7 @@ def evaluate(
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
     _warn_of_limits(model, max_detections)
+    _warn_of_objects(dataset, max_detections)
     coco_classes(backend)  # is it there?
     check_finite(model)
     if output_dir is not None and not rank:
