@@ -51,12 +51,13 @@ def annotation_rows(dataset: CocoDataset, indices: list[int]) -> np.ndarray:  # 
 
 
 def content_digest(dataset: Dataset) -> str | None:  # None: it is no `CocoDataset`, nor a part of one
-    "A number for the names of the files, the boxes and the classes in their order: the same only for the same."
+    "A number for the names of the files and all that is annotated, in their order: the same only for the same."
     data, indices = behind(dataset)
     if not isinstance(data, CocoDataset):
         return None
     rows = annotation_rows(data, indices)
-    parts = repr([str(data.file_names[i]) for i in indices]).encode(), data._boxes[rows].tobytes(), data._labels[rows].tobytes()
+    parts = [repr([str(data.file_names[i]) for i in indices]).encode(), data._boxes[rows], data._labels[rows], data._crowd[rows],
+             *(data._segmentations[data._offsets[i] : data._offsets[i + 1]] for i in indices)]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 # %% ../../nbs/data/09_hints.ipynb #9h1n7010

@@ -240,7 +240,7 @@ class Log:
         self.run, self.per_epoch, self.steps, self.every = run, sampler.steps, sampler.steps * epochs, every
         self.images, self.shown, self.drawn = sampler.images, None, time.perf_counter()
         with run.writing():
-            if self.main:
+            if self.main and (run.epoch < epochs or not (run.folder / "config.json").exists()):  # else nothing is learnt
                 text = json.dumps({"arguments": arguments, "run": run.settings, "torch": torch.__version__}, indent=1)
                 write_atomic(run.folder / "config.json", lambda file: file.write(text.encode()))
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
