@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -386,9 +387,16 @@ def test_check_only_reads(monkeypatch, tmp_path):
     assert {p.name for p in voc.iterdir()} == {"JPEGImages", "SegmentationObject", "SegmentationClass", "ImageSets"}
 
 
+def hear() -> None:
+    """What a shell's background jobs and nohup inherit as ignored is heard again."""
+    for name in {"SIGINT", "SIGHUP", "SIGTERM"} & {*dir(signal)}:
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def start(*words, cwd: Path, **env: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "simple_maskrcnn.cli", *map(str, words)], cwd=cwd, text=True,
-                            env=child_environment(OMP_NUM_THREADS="1", **env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                            env=child_environment(OMP_NUM_THREADS="1", **env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            preexec_fn=hear if os.name == "posix" else None)
 
 
 def test_a_terminal_with_nothing_but_ascii(work, tmp_path):
