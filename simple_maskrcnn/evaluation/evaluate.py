@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
@@ -31,6 +31,7 @@ from ..data.coco import CocoDataset
 from ..data.hints import behind, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..files import hold, write_atomic
+from ..network.weights import tensors_not_finite
 
 # %% ../../nbs/evaluation/02_evaluate.ipynb #756fbec7
 def _of(thing, path: str):
@@ -119,9 +120,9 @@ def _answers(model, images, targets, label_of, device):  # label_of: the model's
 
 
 def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has none
-    if isinstance(dataset, Subset):
-        return (ids := _image_ids(dataset.dataset)) and [ids[i] for i in dataset.indices]
-    return [int(i) for i in getattr(dataset, "image_ids", ())]
+    data, indices = behind(dataset)
+    ids = getattr(data, "image_ids", ())
+    return [int(ids[i]) for i in indices] if len(ids) else []
 
 
 def _warn_of_limits(model: nn.Module, max_detections: int) -> None:
@@ -203,7 +204,7 @@ def claim(
 
 def check_finite(model: nn.Module) -> None:
     "A network with a weight that is not finite would find nothing, without a word: an error."
-    if bad := [name for name, value in model.state_dict().items() if not value.isfinite().all()]:
+    if bad := tensors_not_finite(model.state_dict()):
         raise ValueError(f"{len(bad)} of the network's tensors are not finite, the first is {bad[0]}: take an earlier one")
 
 

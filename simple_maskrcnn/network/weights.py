@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RENAMED', 'PREDICTORS', 'SAMPLING', 'DETECTION', 'OF_TRAINING', 'PUBLISHED', 'CONFIG', 'WEIGHTS', 'HUB',
-           'check_finite', 'check_whole', 'load_weights', 'match_classes', 'take_over', 'network_folder', 'hub_folder',
-           'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
+           'tensors_not_finite', 'check_finite', 'check_whole', 'load_weights', 'match_classes', 'take_over',
+           'network_folder', 'hub_folder', 'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
 
 # %% ../../nbs/network/15_weights.ipynb #5b4a5878
 import inspect
@@ -59,10 +59,15 @@ def _by_part(names: list[str]) -> str:
     return ", ".join(shown[:8] + [f"{len(shown) - 8} parts more"] * (len(shown) > 8))
 
 
+def tensors_not_finite(state: dict[str, Tensor]) -> list[str]:
+    "The names of the tensors that hold NaN or infinity."
+    floats = {name: x.float() if x.element_size() == 1 else x for name, x in state.items() if x.is_floating_point()}  # float8
+    return [name for name, x in floats.items() if not x.isfinite().all()]
+
+
 def check_finite(state: dict[str, Tensor], source: str = "the weights") -> None:
     "Raise an error if a tensor holds NaN or infinity: no such network predicts anything."
-    floats = {name: x.float() if x.element_size() == 1 else x for name, x in state.items() if x.is_floating_point()}  # float8
-    if bad := [name for name, x in floats.items() if not x.isfinite().all()]:
+    if bad := tensors_not_finite(state):
         raise ValueError(f"{source}: {len(bad)} of {len(state)} tensors are not finite (NaN or infinity), the first is "
                          f"'{printable(bad[0])}'; a training that diverged leaves such weights")
 

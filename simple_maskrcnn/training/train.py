@@ -156,7 +156,7 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
         raise ValueError(f"class names differ: the training images have {list(names)}, the network {list(model.class_names)}")
     if unknown := [name for name in (others or [])[1:] if name not in names[1:]]:
         raise ValueError(f"the validation images have the class {unknown[0]!r}, the training images do not: {list(names[1:])}")
-    model.class_names = model._hub_mixin_config["class_names"] = list(names)
+    model.class_names = list(names)
 
 
 def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator,
