@@ -32,6 +32,7 @@ from ..data.loader import AspectBatchSampler
 from ..draw import COLORS, default_device
 from ..evaluation.evaluate import evaluate
 from ..files import MetricsFile, say, write_atomic
+from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
     differences, load_checkpoint, save_checkpoint, save_model, settle, tidy,
 )
@@ -166,8 +167,7 @@ class Run:
 
     def check_finite(self) -> None:
         "Weights that are not finite are never saved over good ones."
-        values = [v for part in (self.model, self.average) if part is not None for v in part.state_dict().values()]
-        if not torch.stack([v.isfinite().all() for v in values]).all():
+        if any(tensors_not_finite(part.state_dict()) for part in (self.model, self.average) if part is not None):
             raise FloatingPointError(f"the weights are not finite after step {self.step}, and were not saved. "
                                      + self.way_back("give a smaller lr or clip_norm"))
 

@@ -35,6 +35,7 @@ from ..evaluation.ap import coco_classes
 from ..evaluation.evaluate import check_finite
 from ..files import hold, say
 from ..network.model import MaskRCNN
+from ..network.weights import tensors_not_finite
 from .checkpoint import CHECKPOINTS, NEWEST, PREVIOUS, check_folder
 from .optim import DECAY, SCHEDULES, lr_factor, make_optimizer, scaled_lr
 from .run import Log, Run, StepSampler, end_epoch, on_main, say_goodbye, stop_signals, unwrap
@@ -87,8 +88,8 @@ def train_step(
     norm = accelerator.clip_grad_norm_(model.parameters(), clip_norm or np.inf)
     *means, norm, stops = accelerator.reduce(torch.stack([*total, norm, torch.full_like(norm, stop)]), "mean").tolist()
     if not np.isfinite(means if accelerator.scaler else [*means, norm]).all():  # float16: the scaler leaves the step out
-        good = torch.stack([p.isfinite().all() for p in model.parameters()]).all()
-        fate = "The weights were not changed." if good else "The weights are not finite: an earlier step was too long."
+        bad = tensors_not_finite(dict(model.named_parameters()))
+        fate = "The weights are not finite: an earlier step was too long." if bad else "The weights were not changed."
         raise FloatingPointError(f"not finite: {dict(zip(losses, means))}, gradient norm {norm}; the images of this step "
                                  f"have the ids {gather_object(seen)}. {fate}")
     optimizer.step()
