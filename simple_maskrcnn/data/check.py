@@ -26,12 +26,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm.contrib.concurrent import thread_map
 
-from .coco import CocoDataset, problem_report
-from simple_maskrcnn.data.hints import (  # noqa: F401  check_network, check_parts: from here, too
-    FAINT, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, check_parts, many_objects, middle,
+from .coco import CocoDataset
+from simple_maskrcnn.data.hints import (
+    FAINT, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, many_objects, middle,
 )
 from .images import SoundFile, file_notes, max_pixels, open_image, read_image
 from .loader import SeededDataset
+from .records import problem_report
 from .shapes import mask_boxes
 from ..files import printable, write_atomic
 from ..network.boxes import box_iou

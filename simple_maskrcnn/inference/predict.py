@@ -30,8 +30,8 @@ from tqdm.auto import tqdm
 
 from ..evaluation.ap import coco_objects
 from ..files import hold, printable, write_atomic
-from ..data.coco import rle_counts
 from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
+from ..data.records import rle_counts
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn

@@ -26,9 +26,9 @@ from accelerate.utils import gather_object, send_to_device
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..data.check import check_dataset, check_network, check_parts, format_check
+from ..data.check import check_dataset, format_check
 from ..data.check import strict as refuse
-from ..data.hints import content_digest, names_of
+from ..data.hints import check_network, check_parts, content_digest, names_of
 from ..data.loader import image_sizes, make_loader
 from ..draw import default_device
 from ..evaluation.ap import coco_classes
