@@ -223,7 +223,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` or a training run wrote."
     file = network_folder(path) / WEIGHTS if os.path.isdir(path) else Path(path)
     if not os.path.isfile(file):
-        raise FileNotFoundError(f"no weights at {printable(file)}; give 'coco', 'coco_v2', 'nuclei', or the path of a file or saved folder")
+        raise FileNotFoundError(f"no weights at {printable(file)}; give one of {[*PUBLISHED, *BROUGHT]}, "
+                                "or the path of a file or saved folder")
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except Exception as error:
