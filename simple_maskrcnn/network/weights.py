@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RENAMED', 'PREDICTORS', 'SAMPLING', 'DETECTION', 'OF_TRAINING', 'PUBLISHED', 'BROUGHT', 'CONFIG', 'WEIGHTS', 'HUB',
            'tensors_not_finite', 'check_finite', 'check_whole', 'load_weights', 'match_classes', 'take_over',
-           'network_folder', 'hub_folder', 'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
+           'download', 'network_folder', 'hub_folder', 'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
 
 # %% ../../nbs/network/15_weights.ipynb #5b4a5878
 import inspect
@@ -24,7 +24,7 @@ from huggingface_hub import PyTorchModelHubMixin, get_hf_file_metadata, hf_hub_d
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import detection as tv
-from torchvision.models import get_model_weights
+from torchvision.models import WeightsEnum, get_model_weights
 
 from ..files import printable
 from .transform import check_settings
@@ -55,8 +55,7 @@ def _fits(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]
 
 def _by_part(names: list[str]) -> str:
     "`rpn.head (6), backbone.fpn (2)`: how many of these names belong to each part."
-    parts = Counter(".".join(name.split(".")[:2]) for name in names)
-    shown = [f"{printable(part)[:60]} ({count})" for part, count in parts.items()]
+    shown = [f"{part[:60]} ({n})" for part, n in Counter(".".join(printable(x).split(".")[:2]) for x in names).items()]
     return ", ".join(shown[:8] + [f"{len(shown) - 8} parts more"] * (len(shown) > 8))
 
 
@@ -180,6 +179,16 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 HUB = ("token", "revision", "cache_dir", "force_download", "local_files_only")  # what `hf_hub_download` takes
 
 
+def download(weights: WeightsEnum) -> dict[str, Tensor]:
+    "torchvision's weights, kept after the first time; where the network is missing, the error says where to put the file."
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network; a file that is not what it should be
+        place = Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
+        raise ConnectionError(f"{weights.url} could not be downloaded ({printable(error)[:200]}). Download it on a machine that "
+                              f"has a network, and put it here: {printable(place)}") from error
+
+
 def network_folder(path: str | Path) -> Path:
     "Where the network of a folder lies: in itself, or of a training run in `best/`, or `last/` where there is no best."
     for folder in [Path(path, part) for part in ("", "best", "last")] + [BROUGHT[name] for name in BROUGHT if name == str(path)]:
@@ -257,7 +266,7 @@ def find_weights(
         if backbone != "resnet50":
             raise ValueError(f"weights={weights!r} are a resnet50's; they do not fit {backbone!r}")
         old = {"num_classes": 91, "class_names": ["background", *published.meta["categories"][1:]], "levels": [2, 3, 4, 5]}
-        state, settings = published.get_state_dict(progress=True, check_hash=True), fitting | settings
+        state, settings = download(published), fitting | settings
     elif weights is not None and os.path.isdir(folder):
         network = read(folder)
         state, old = network.state_dict(), network.settings()
@@ -265,8 +274,8 @@ def find_weights(
     elif weights is not None:
         state = read_weights(weights)
     elif backbone_weights is not None:
-        state = (get_model_weights(backbone).IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-                 if backbone_weights == "imagenet" else read_weights(backbone_weights))
+        imagenet = backbone_weights == "imagenet"
+        state = download(get_model_weights(backbone).IMAGENET1K_V1) if imagenet else read_weights(backbone_weights)
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
     if settings["num_classes"] == old.get("num_classes"):
