@@ -224,7 +224,7 @@ def train(
         echo(f"the network is in {output_dir}; to use it: simple-maskrcnn predict {output_dir} IMAGE_OR_FOLDER…")
 
 # %% ../nbs/cli.ipynb #9fada80c
-_Model = Annotated[str, typer.Argument(help="folder of a run or a saved network; nuclei, which comes along; torchvision's coco, coco_v2")]
+_Model = Annotated[str, typer.Argument(help="folder of a run or a saved network; or nuclei, coco, coco_v2")]
 
 
 @command
