@@ -198,7 +198,7 @@ def maskrcnn(
     num_classes: int | None = None,  # with the background; None: as many as `class_names`, or those of the weights, or 91
     backbone: str | None = None,  # any ResNet of torchvision; None: that of the weights, or "resnet50"
     levels: list[int] | None = None,  # `(5,)` is the simplified network: one stride-32 map, nine anchors a cell
-    weights: str | Path | None = None,  # torchvision's "coco" or "coco_v2", or the path of a saved folder, a run or a file
+    weights: str | Path | None = None,  # "nuclei", torchvision's "coco" or "coco_v2", or the path of a folder, a run or a file
     backbone_weights: str | Path | None = None,  # torchvision's "imagenet", or the path of a ResNet's state dict
     trainable_layers: int | None = None,  # stages of the backbone that learn; None: 3 with pretrained weights, else 5
     classes: list[str] | None = None,  # names of the classes, without the background, instead of `num_classes`
