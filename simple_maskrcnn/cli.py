@@ -7,6 +7,7 @@ __all__ = ['data', 'network', 'augmentation', 'training', 'side', 'some', 'Layou
            'open_dataset', 'check', 'train', 'evaluate', 'predict', 'bench', 'main']
 
 # %% ../nbs/cli.ipynb #1c7c589d
+import copy
 import inspect
 import json
 import os
@@ -212,7 +213,7 @@ def train(
         place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
         valid = open_dataset(place, given | {"drop_empty": False}) if place else None
     else:
-        both = learn, open_dataset(place, given)
+        both = learn, copy.copy(learn)  # so `fit` sees that they are the same on purpose
         learn, valid = (torch.utils.data.Subset(part, range(min(first, len(part)))) for part in both)
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)

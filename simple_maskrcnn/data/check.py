@@ -204,6 +204,8 @@ NOTES = (  # the kinds of this module and of hints; then parts of the names of t
 class StrictError(ValueError):
     "There are notes of a kind that was to be an error."
 
+    exit_code = 3  # of a command
+
 
 def strict(report: dict, kinds: Sequence[str]) -> None:  # report: with notes; kinds: "all", or a part of a kind's name
     "Raise a `StrictError` if there are notes of these kinds."

@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections import Counter
@@ -89,8 +90,7 @@ def load_weights(
     old_levels: list[int] | None = None,  # of the pyramid that the weights come from; None: as many as `levels`, or all four
 ) -> None:
     "Load all that fits; warn of what did not, by part; raise an error if nothing fits, or the body of the backbone only in part."
-    own, entries = model.state_dict(), len(set(re.findall(r"inner_blocks\.\d", " ".join(state))))
-    levels = levels or []
+    own, levels, entries = model.state_dict(), levels or [], len(set(re.findall(r"inner_blocks\.\d", " ".join(state))))
     old = old_levels or (levels if entries == len(levels) else [2, 3, 4, 5] if levels and entries == 4 else [])  # []: unknown
     state = {_todays_name(name, old, levels): tensor for name, tensor in state.items()}
     fitting = _fits(own, state)
@@ -164,8 +164,8 @@ def take_over(given: dict, old: dict, source: str) -> dict:
     if plain.get("backbone", old["backbone"]) != old["backbone"]:
         raise ValueError(f"backbone: {given['backbone']!r} here, {old['backbone']!r} in {source}, whose weights fit no other; "
                          "leave it out, or begin from other weights")
-    for name, value in plain.items():
-        if name not in OF_TRAINING and value != old.get(name):
+    for name, value in ({"train_resize": True} | plain).items():  # that one is said also where it is not given
+        if name not in OF_TRAINING[:3] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
     return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
 
@@ -295,14 +295,14 @@ class SavedNetwork(PyTorchModelHubMixin):
         **settings,  # instead of those that were saved; and for the hub token, revision … as of `hf_hub_download`
     ):
         "The network in evaluation mode and float32, with every weight; else an error."
-        hub = {key: settings.pop(key) for key in HUB if key in settings}
-        name = pretrained_model_name_or_path
+        name, hub = pretrained_model_name_or_path, {key: settings.pop(key) for key in HUB if key in settings}
         folder = network_folder(name) if isinstance(name, Path) or os.path.isdir(name) else hub_folder(name, **hub)
         settings, state = read_settings(folder) | settings, read_weights(folder)
         try:
             model = cls(**settings)
             check_whole(model.state_dict(), state, WEIGHTS)
             model.load_state_dict(state)
+            model.weights_from = str(name)
         except (ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"the network in {printable(folder)} cannot be read: {printable(error)[:400]}") from error
         return model.to(map_location).eval()
@@ -331,10 +331,10 @@ class SavedNetwork(PyTorchModelHubMixin):
             made = type(self)(**settings)
         check_whole(made.state_dict(), self.state_dict(), "the network was changed, and would not be read again")
         self._hub_mixin_config = settings
-        if not (folder := Path(save_directory)).is_dir():
-            return super().save_pretrained(folder, **options)
+        (folder := Path(save_directory)).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as draft:  # what is there stays until all is written
             done = super().save_pretrained(draft, **{"repo_id": folder.name} | options)
+            shutil.copymode(Path(draft, CONFIG), Path(draft, WEIGHTS))  # safetensors lets nobody else read it
             for file in sorted(Path(draft).iterdir()):  # the weights last
                 os.replace(file, folder / file.name)
         return done
@@ -344,17 +344,3 @@ class SavedNetwork(PyTorchModelHubMixin):
         check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
         return super().load_state_dict(state_dict, strict, assign)
 
-    @property
-    def num_classes(self) -> int:
-        "With the background, of the predictor that there is now."
-        return self.roi_heads.box_predictor.cls_score.out_features
-
-    @property
-    def class_names(self) -> list[str] | None:
-        "By label, the background first. Assign others to rename the classes; `save_pretrained` writes them."
-        return self._hub_mixin_config.get("class_names")
-
-    @class_names.setter
-    def class_names(self, names: list[str] | None):
-        check_settings({"class_names": names, "num_classes": self.num_classes})
-        self._hub_mixin_config["class_names"] = names and list(names)
