@@ -2,9 +2,9 @@
 
     python recipes/nuclei_card.py --data DIR --run runs/nuclei
 
-DIR as of nuclei.py. Writes simple_maskrcnn/models/nuclei and benchmarks/results/nuclei-package.json. What is measured, on val: the
-network in full and in half precision; with `box_nms_thresh` 0.5, which gives more AP, and 0.4, which is stored, since fewer nuclei
-are found twice; nuclei half and twice as large for the network; pictures of half and twice as many pixels a side; inverted ones.
+DIR as of nuclei.py. Writes simple_maskrcnn/models/nuclei and benchmarks/results/nuclei-package.json. Measured on val: the network
+in full and in half precision; with `box_nms_thresh` 0.5, which gives more AP, and 0.4, which is stored, since fewer nuclei are
+found twice; nuclei half and twice as large for the network; pictures of half and twice as many pixels a side; inverted ones.
 """
 
 import argparse
@@ -38,30 +38,32 @@ VARIANTS = {  # what it is → how pictures are changed, and settings of the net
 CARD = """# Nuclei: the network that simple_maskrcnn brings
 
 Finds cell nuclei in fluorescence microscopy, each with an outline: `load_model("nuclei")`, or
-`simple-maskrcnn predict nuclei PICTURES`. One class, `nucleus`. A Mask R-CNN on a ResNet-18 with {parameters:.1f} million weights, in half
-precision; it is computed in float32.
+`simple-maskrcnn predict nuclei PICTURES`. One class, `nucleus`. A Mask R-CNN on a ResNet-18 with {parameters:.1f} million
+weights, stored in half precision ({megabytes:.1f} MB) and computed in float32.
 
-**Data.** Data Science Bowl 2018, stage 1, the fluorescence pictures, with the public corrections of the annotations: 441 pictures with
-18,419 nuclei to learn from (`train`), 50 with 2,542 to measure (`val`), from several microscopes. CC0 1.0: no rights reserved. The two
-pictures in `pictures/` are of `val`; it has not learned from them.
+**Data.** Data Science Bowl 2018, stage 1, the fluorescence pictures, with the public corrections of the annotations: 441
+pictures with 18,419 nuclei to learn from (`train`), 50 with 2,542 to measure (`val`), from several microscopes. CC0 1.0: no
+rights reserved. The two pictures in `pictures/` are of `val`; it has not learned from them.
 
-**Training.** From random weights, by `recipes/nuclei.py`: {epochs} passes over the pictures, {steps:,} steps of 4 windows of 256 pixels, {minutes:.0f} minutes on
-{machine}, which it shared with other work. Windows are drawn at shorter sides of 320 to 760 pixels, turned and mirrored, brighter and darker, and 15 % of them inverted.
+**Training.** From random weights, by `recipes/nuclei.py`: {epochs} passes over the pictures, {steps:,} steps of 4 windows of 256
+pixels, {minutes:.0f} minutes on {machine}, beside other work. The windows are cut at shorter sides of 320 to
+760 pixels, turned, mirrored, made brighter or darker, and 15 % of them inverted.
 
-**How good, on val.** Mask AP is COCO's, the mean over ten values of IoU. The last column is TP / (TP + FP + FN) at IoU 0.5, of detections with a score
-above 0.5, as `predict` writes them.
+**How good, on val.** Mask AP is COCO's, the mean over ten values of IoU. The last column is TP / (TP + FP + FN) at IoU 0.5, of
+detections with a score above 0.5, which are those that `predict` writes.
 
 | network and pictures | mask AP | mask AP50 | TP / (TP + FP + FN) |
 |---|---|---|---|
 {rows}
 
-`recipes/nuclei_card.py` measured this on {machine}, {torch}; `benchmarks/results/nuclei-package.json` has all figures. The settings were
-chosen on `val`, too: expect a little less on pictures of your own.
+`recipes/nuclei_card.py` measured this on {machine}, {torch};
+`benchmarks/results/nuclei-package.json` has all figures. Some settings were chosen on `val`, too: expect a little less on
+pictures of your own.
 
-**What it is not for.** Stained tissue (pink and violet), phase contrast and electron microscopy: it has seen none. Whole cells; anything that is no nucleus.
-Pictures in which a nucleus is narrower than 8 pixels or wider than a quarter of the picture. Nothing that decides about a patient. Brightness within nuclei is not measured,
-and in dense clumps some are missed or merged: look at the outlines before you count. With some pictures of your own, train on from it:
-`simple-maskrcnn train --weights nuclei`.
+**What it is not for.** Stained tissue (pink and violet), phase contrast and electron microscopy: it has seen none. Whole cells,
+or anything else that is no nucleus. Pictures in which a nucleus is narrower than 8 pixels or wider than a quarter of the
+picture. Anything that decides about a patient. In dense clumps some nuclei are missed or merged: look at the outlines before
+you count. With pictures of your own it learns on: `simple-maskrcnn train --weights nuclei`.
 
 The weights are CC0 1.0, as the data.
 """
@@ -117,18 +119,20 @@ def main():
             folder = args.run if "full" in name else FOLDER
             model = type(full).from_pretrained(folder, **{"box_nms_thresh": 0.4} | options)
             results = evaluate(model, changed(args.data, Path(scratch), change), max_detections=400)
-        rows.append({"what": name, **results})
-        print(f"{name}: mask AP {results['segm']['AP']:.3f}, AP50 {results['segm']['AP50']:.3f}, {results['jaccard50']['segm']:.3f}")
+        cells = [results["segm"]["AP"], results["segm"]["AP50"], results["jaccard50"]["segm"]]
+        rows.append({"what": name, "line": f"| {name} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", **results})
+        print(rows[-1]["line"])
     log = [json.loads(line) for line in (args.run / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in log if "images_per_s" in line]  # one line in ten steps of four images
-    history = {"steps": steps[-1]["step"], "epochs": round(steps[-1]["epoch"]),
-               "minutes": sum(40 / line["images_per_s"] for line in steps) / 60}
-    save_figures(ROOT / "benchmarks/results/nuclei-package.json", "python recipes/nuclei_card.py",
-                 {**machine(), **history, "megabytes": (FOLDER / "model.safetensors").stat().st_size / 1e6, "rows": rows})
-    lines = [f"| {row['what']} | {row['segm']['AP']:.3f} | {row['segm']['AP50']:.3f} | {row['jaccard50']['segm']:.3f} |" for row in rows]
+    figures = {"steps": steps[-1]["step"], "epochs": round(steps[-1]["epoch"]),
+               "minutes": sum(40 / line["images_per_s"] for line in steps) / 60,
+               "parameters": sum(p.numel() for p in full.parameters()) / 1e6,
+               "megabytes": (FOLDER / "model.safetensors").stat().st_size / 1e6}
     here = machine()
-    card = CARD.format(parameters=sum(p.numel() for p in full.parameters()) / 1e6, rows="\n".join(lines), **history,
-                       machine=f"{here['cores']} CPU cores ({here['cpu']}, {here['capability']})", torch=f"torch {here['torch']}")
+    save_figures(ROOT / "benchmarks/results/nuclei-package.json", "python recipes/nuclei_card.py",
+                 {**here, **figures, "rows": rows})
+    card = CARD.format(rows="\n".join(row["line"] for row in rows), torch=f"torch {here['torch'].split('+')[0]}", **figures,
+                       machine=f"{here['cores']} CPU cores ({here['cpu']}, {here['capability']})")
     (FOLDER / "README.md").write_text(card, encoding="utf-8")
 
 

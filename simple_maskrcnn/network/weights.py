@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['RENAMED', 'PREDICTORS', 'SAMPLING', 'DETECTION', 'OF_TRAINING', 'PUBLISHED', 'BROUGHT', 'CONFIG', 'WEIGHTS', 'HUB',
            'tensors_not_finite', 'check_finite', 'check_whole', 'load_weights', 'match_classes', 'take_over',
-           'network_folder', 'hub_folder', 'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
+           'download', 'network_folder', 'hub_folder', 'read_settings', 'read_weights', 'find_weights', 'SavedNetwork']
 
 # %% ../../nbs/network/15_weights.ipynb #5b4a5878
 import inspect
 import json
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections import Counter
@@ -24,7 +25,7 @@ from huggingface_hub import PyTorchModelHubMixin, get_hf_file_metadata, hf_hub_d
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import detection as tv
-from torchvision.models import get_model_weights
+from torchvision.models import WeightsEnum, get_model_weights
 
 from ..files import printable
 from .transform import check_settings
@@ -55,8 +56,7 @@ def _fits(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]
 
 def _by_part(names: list[str]) -> str:
     "`rpn.head (6), backbone.fpn (2)`: how many of these names belong to each part."
-    parts = Counter(".".join(name.split(".")[:2]) for name in names)
-    shown = [f"{printable(part)[:60]} ({count})" for part, count in parts.items()]
+    shown = [f"{part[:60]} ({n})" for part, n in Counter(".".join(printable(x).split(".")[:2]) for x in names).items()]
     return ", ".join(shown[:8] + [f"{len(shown) - 8} parts more"] * (len(shown) > 8))
 
 
@@ -90,8 +90,7 @@ def load_weights(
     old_levels: list[int] | None = None,  # of the pyramid that the weights come from; None: as many as `levels`, or all four
 ) -> None:
     "Load all that fits; warn of what did not, by part; raise an error if nothing fits, or the body of the backbone only in part."
-    own, entries = model.state_dict(), len(set(re.findall(r"inner_blocks\.\d", " ".join(state))))
-    levels = levels or []
+    own, levels, entries = model.state_dict(), levels or [], len(set(re.findall(r"inner_blocks\.\d", " ".join(state))))
     old = old_levels or (levels if entries == len(levels) else [2, 3, 4, 5] if levels and entries == 4 else [])  # []: unknown
     state = {_todays_name(name, old, levels): tensor for name, tensor in state.items()}
     fitting = _fits(own, state)
@@ -165,8 +164,8 @@ def take_over(given: dict, old: dict, source: str) -> dict:
     if plain.get("backbone", old["backbone"]) != old["backbone"]:
         raise ValueError(f"backbone: {given['backbone']!r} here, {old['backbone']!r} in {source}, whose weights fit no other; "
                          "leave it out, or begin from other weights")
-    for name, value in plain.items():
-        if name not in OF_TRAINING and value != old.get(name):
+    for name, value in ({"train_resize": True} | plain).items():  # that one is said also where it is not given
+        if name not in OF_TRAINING[:3] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
     return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
 
@@ -178,6 +177,16 @@ PUBLISHED = {  # torchvision's weights, and the arguments that fit them
 BROUGHT = {name: Path(str(resources.files("simple_maskrcnn")), "models", name) for name in ("nuclei",)}  # that come along
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 HUB = ("token", "revision", "cache_dir", "force_download", "local_files_only")  # what `hf_hub_download` takes
+
+
+def download(weights: WeightsEnum) -> dict[str, Tensor]:
+    "torchvision's weights, kept after the first time; where the network is missing, the error says where to put the file."
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network; a file that is not what it should be
+        place = Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
+        raise ConnectionError(f"{weights.url} could not be downloaded ({printable(error)[:200]}). Download it on a machine that "
+                              f"has a network, and put it here: {printable(place)}") from error
 
 
 def network_folder(path: str | Path) -> Path:
@@ -223,7 +232,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` or a training run wrote."
     file = network_folder(path) / WEIGHTS if os.path.isdir(path) else Path(path)
     if not os.path.isfile(file):
-        raise FileNotFoundError(f"no weights at {printable(file)}; give 'coco', 'coco_v2', 'nuclei', or the path of a file or saved folder")
+        raise FileNotFoundError(f"no weights at {printable(file)}; give one of {[*PUBLISHED, *BROUGHT]}, "
+                                "or the path of a file or saved folder")
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except Exception as error:
@@ -256,7 +266,7 @@ def find_weights(
         if backbone != "resnet50":
             raise ValueError(f"weights={weights!r} are a resnet50's; they do not fit {backbone!r}")
         old = {"num_classes": 91, "class_names": ["background", *published.meta["categories"][1:]], "levels": [2, 3, 4, 5]}
-        state, settings = published.get_state_dict(progress=True, check_hash=True), fitting | settings
+        state, settings = download(published), fitting | settings
     elif weights is not None and os.path.isdir(folder):
         network = read(folder)
         state, old = network.state_dict(), network.settings()
@@ -264,8 +274,8 @@ def find_weights(
     elif weights is not None:
         state = read_weights(weights)
     elif backbone_weights is not None:
-        state = (get_model_weights(backbone).IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-                 if backbone_weights == "imagenet" else read_weights(backbone_weights))
+        imagenet = backbone_weights == "imagenet"
+        state = download(get_model_weights(backbone).IMAGENET1K_V1) if imagenet else read_weights(backbone_weights)
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
     if settings["num_classes"] == old.get("num_classes"):
@@ -285,14 +295,14 @@ class SavedNetwork(PyTorchModelHubMixin):
         **settings,  # instead of those that were saved; and for the hub token, revision … as of `hf_hub_download`
     ):
         "The network in evaluation mode and float32, with every weight; else an error."
-        hub = {key: settings.pop(key) for key in HUB if key in settings}
-        name = pretrained_model_name_or_path
+        name, hub = pretrained_model_name_or_path, {key: settings.pop(key) for key in HUB if key in settings}
         folder = network_folder(name) if isinstance(name, Path) or os.path.isdir(name) else hub_folder(name, **hub)
         settings, state = read_settings(folder) | settings, read_weights(folder)
         try:
             model = cls(**settings)
             check_whole(model.state_dict(), state, WEIGHTS)
             model.load_state_dict(state)
+            model.weights_from = str(name)
         except (ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"the network in {printable(folder)} cannot be read: {printable(error)[:400]}") from error
         return model.to(map_location).eval()
@@ -321,10 +331,10 @@ class SavedNetwork(PyTorchModelHubMixin):
             made = type(self)(**settings)
         check_whole(made.state_dict(), self.state_dict(), "the network was changed, and would not be read again")
         self._hub_mixin_config = settings
-        if not (folder := Path(save_directory)).is_dir():
-            return super().save_pretrained(folder, **options)
+        (folder := Path(save_directory)).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as draft:  # what is there stays until all is written
             done = super().save_pretrained(draft, **{"repo_id": folder.name} | options)
+            shutil.copymode(Path(draft, CONFIG), Path(draft, WEIGHTS))  # safetensors lets nobody else read it
             for file in sorted(Path(draft).iterdir()):  # the weights last
                 os.replace(file, folder / file.name)
         return done
@@ -334,17 +344,3 @@ class SavedNetwork(PyTorchModelHubMixin):
         check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
         return super().load_state_dict(state_dict, strict, assign)
 
-    @property
-    def num_classes(self) -> int:
-        "With the background, of the predictor that there is now."
-        return self.roi_heads.box_predictor.cls_score.out_features
-
-    @property
-    def class_names(self) -> list[str] | None:
-        "By label, the background first. Assign others to rename the classes; `save_pretrained` writes them."
-        return self._hub_mixin_config.get("class_names")
-
-    @class_names.setter
-    def class_names(self, names: list[str] | None):
-        check_settings({"class_names": names, "num_classes": self.num_classes})
-        self._hub_mixin_config["class_names"] = names and list(names)
