@@ -48,9 +48,10 @@ pictures with 18,419 nuclei to learn from (`train`), 50 with 2,542 to measure (`
 rights reserved. The two pictures in `pictures/` are of `val`; it has not learned from them.
 
 **Training.** From random weights, by `recipes/nuclei.py`: {epochs[0]} passes over the pictures, then {epochs[1]} with frozen
-norms and milder changes of the pictures; {steps:,} steps of 4 windows of 256 pixels, {minutes:.0f} minutes in all on
-{machine}, beside other work. The windows are cut at shorter sides of 320 to 760 pixels (then 440 to 760), turned, mirrored, made brighter
-or darker, and 15 % (then 8 %) of them inverted.
+norms and milder changes of the pictures; {steps:,} steps of 4 windows of 256 pixels, {minutes:.0f} minutes in all,
+on {machine}, beside other work.
+The windows are cut at shorter sides of 320 to 760 pixels (then 440 to 760), turned, mirrored, made brighter or darker, and
+15 % (then 8 %) of them inverted.
 
 **How good, on val.** Mask AP is COCO's, the mean over ten values of IoU. The last column is TP / (TP + FP + FN) at IoU 0.5, of
 detections with a score above 0.5, which are those that `predict` writes.
