@@ -40,7 +40,7 @@ from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
 def load_model(
-    path: str | Path,  # a folder that `save_pretrained` or a training run wrote, or torchvision's "coco" or "coco_v2"
+    path: str | Path,  # a folder of `save_pretrained` or a training run; "nuclei"; torchvision's "coco" or "coco_v2"
     device: str | torch.device | None = None,  # None: `draw.default_device()`
 ) -> MaskRCNN:
     "A network from disk, in evaluation mode; of a training run `best/`, or `last/` where there is no best."
