@@ -30,7 +30,7 @@ from simple_maskrcnn.data.outlines import (
     Pictures, Reading, Sample, read_imagej, read_labelme, read_qupath, read_via,
 )
 from .recognise import FORMATS, file_kind, recognise
-from .records import check_coco, load_coco, to_rle
+from .records import UNLISTED, check_coco, load_coco, to_rle
 from ..files import printable, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #b4be5610
@@ -124,7 +124,8 @@ def finished_coco(content: dict, label_of: dict, file: Path, root: Path, reading
     images, annotations, problems, notes = check_coco(content, label_of, root)
     reading.faults += [f"{printable(file)}: {place}: {kind}" for kind, places in problems.items() for place in places]
     for kind, places in notes.items():
-        reading.notes.setdefault(kind, []).extend(f"{printable(file)}: {place}" for place in places)
+        if places and kind != UNLISTED:  # they may be those of another part
+            reading.notes.setdefault(kind, []).extend(f"{printable(file)}: {place}" for place in places)
     return {"images": images, "annotations": annotations, "categories": content["categories"]}
 
 

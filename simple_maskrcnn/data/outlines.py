@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from .coco import mask_record
-from .images import is_picture
+from .images import is_picture, named_errors
 from .records import file_size, shown
 from .shapes import polygon_mask
 from ..files import printable
@@ -153,9 +153,12 @@ class Pictures:
 
 
 def picture_size(image: Path | bytes) -> tuple[int, int]:  # height, width, upright
-    size = file_size(BytesIO(image) if isinstance(image, bytes) else image, None)
+    if isinstance(image, bytes):
+        with named_errors("the picture in this file"), Image.open(BytesIO(image)) as file:
+            return file.size if file.getexif().get(274) in (5, 6, 7, 8) else file.size[::-1]
+    size = file_size(image, None)
     if not size[0]:
-        raise ValueError(f"{'the embedded picture' if isinstance(image, bytes) else image} cannot be read")
+        raise ValueError(f"{image} cannot be read")
     return size
 
 # %% ../../nbs/data/10_outlines.ipynb #cea6f913
