@@ -24,7 +24,7 @@ from .formats import masks_to_coco
 from .images import is_hidden
 from simple_maskrcnn.data.layouts import (
     coco_parts, label_pairs, part_of, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files, voc_table,
-    yolo_names, yolo_pictures,
+    yolo_names, yolo_pictures, yolo_text,
 )
 from simple_maskrcnn.data.outlines import (
     Pictures, Reading, Sample, read_imagej, read_labelme, read_qupath, read_via,
@@ -49,7 +49,7 @@ def read_samples(
     elif format == "yolo":
         table, todo = _yolo_parts(folder, files, pictures, classes)
         names = [table[key] for key in sorted(table)]
-        calls = [(image, read_yolo, (image, reading, table, part)) for part, image in todo]
+        calls = [(image, read_yolo, (image, text, reading, table, part)) for part, image, text in todo]
     else:
         read = {"labelme": read_labelme, "via": read_via, "qupath": read_qupath, "imagej": read_imagej}[format]
         calls = [(file, read, (file, reading, pictures)) for file in files]
@@ -77,9 +77,13 @@ def _yolo_parts(folder: Path, files: list[Path], pictures: Pictures, classes: li
         raise ValueError(f"{printable(folder)} has {'no list' if not named else 'several lists'} of classes (data.yaml, "
                          "classes.txt or obj.names); give the names in their order, classes=[…]")
     table = dict(enumerate(classes)) if classes else yolo_names(named[0])
-    if lists and (found := yolo_pictures(lists[0], pictures)):
-        return table, found
-    return table, [(part_of(path, folder), path) for paths in pictures.by_name.values() for path in paths]
+    images = [path for paths in pictures.by_name.values() for path in paths]
+    if pictures.folder != folder:  # the texts are elsewhere
+        texts = {text.stem: text for text in sorted(folder.rglob("*.txt"))}
+        texts = [texts.get(image.stem, folder / f"{image.stem}.txt") for image in images]
+        return table, [(part_of(text, folder), image, text) for image, text in zip(images, texts)]
+    found = lists and yolo_pictures(lists[0], pictures) or [(part_of(image, folder), image) for image in images]
+    return table, [(part, image, yolo_text(image)) for part, image in found]
 
 # %% ../../nbs/data/13_convert.ipynb #ec54e588
 def _named(name: str, classes: list[str] | None) -> str:

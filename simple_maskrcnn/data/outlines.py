@@ -237,6 +237,16 @@ def via_class_field(records: list[dict]) -> str | None:  # None: the regions hav
     return [*(likely or fields), None][0]
 
 
+def _via_class(values: dict, field: str | None) -> str:
+    name = take(values, field, (str, dict)) if field else "object"
+    if isinstance(name, dict):  # boxes to tick
+        ticked = [option for option, on in name.items() if on]
+        name = ticked[0] if len(ticked) == 1 else ""
+    if not name.strip():
+        raise ValueError(f'its "{field}" is {shown(values[field])}, not one class')
+    return name.strip()
+
+
 def read_via(file: Path, reading: Reading, pictures: Pictures) -> list[Sample]:
     "What is in a file of VIA 2 (its own JSON or a whole project), or of VIA 1."
     content = load_json(file)
@@ -251,37 +261,45 @@ def read_via(file: Path, reading: Reading, pictures: Pictures) -> list[Sample]:
             image, objects = pictures.find(take(record, "filename", str), file.parent), []
             for k, region in enumerate(regions[key]):
                 with reading.at(file, place := f"{shown(key)}, regions[{k}]"):
-                    name = take(region["region_attributes"], field, (str, dict)) if field else "object"
-                    if isinstance(name, dict):  # boxes to tick
-                        ticked = [option for option, on in name.items() if on]
-                        name = ticked[0] if len(ticked) == 1 else ""
-                    if not name.strip():
-                        raise ValueError(f'its "{field}" is {shown(region["region_attributes"][field])}, not one class')
-                    objects.append((name.strip(), _via_shape(take(region, "shape_attributes", dict)), place))
+                    shape = _via_shape(take(region, "shape_attributes", dict))
+                    objects.append((_via_class(take(region, "region_attributes", dict, {}), field), shape, place))
             samples.append(Sample(image, objects, file, picture_size(image)))
     return samples
 
-# %% ../../nbs/data/10_outlines.ipynb #5aa492cc
+# %% ../../nbs/data/10_outlines.ipynb #f658612b
+def _qupath_class(feature: dict) -> str:  # "" if it has none
+    found = take(take(feature, "properties", dict, {}), "classification", (dict, str), "")
+    if isinstance(found, dict):  # a derived class may be a list: Tumor, Positive
+        found = take(found, "name", str, "") or ": ".join(map(str, take(found, "names", list, [])))
+    return found.strip()
+
+
+def _qupath_shape(feature: dict, size: tuple[int, int]) -> list | dict:
+    shape = take(feature, "geometry", dict)
+    kind = take(shape, "type", str)
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise ValueError(f"its geometry is {shown(kind)}, which surrounds no pixels")
+    rings = take(shape, "coordinates", list)
+    polygons = [rings] if kind == "Polygon" else rings
+    if not polygons or not all(isinstance(polygon, list) and polygon for polygon in polygons):
+        raise ValueError(f"its coordinates are {shown(rings)}, and a polygon without a ring is none")
+    return with_holes([[take_points(ring, 4)[:-1] for ring in polygon] for polygon in polygons], size)
+
+
 def read_qupath(file: Path, reading: Reading, pictures: Pictures) -> Sample:
     "What is in a GeoJSON file of QuPath; its picture has the same name."
     content, objects = load_json(file), []
     image = pictures.of_stem(file.stem, file.parent)
-    features = content if isinstance(content, list) else take(content, "features", list, [content])
-    names = []
-    for feature in features:
-        found = take(take(feature, "properties", dict, {}), "classification", (dict, str), "")
-        names.append(found if isinstance(found, str) else found.get("name") or ": ".join(map(str, found.get("names", []))))
-    for k, (feature, name) in enumerate(zip(features, names)):
+    size = picture_size(image)
+    for k, feature in enumerate(content if isinstance(content, list) else take(content, "features", list, [content])):
         with reading.at(file, place := f"features[{k}]"):
-            if any(names) and not name:
+            objects.append((_qupath_class(feature), _qupath_shape(feature, size), place))
+    for name, _, place in objects if any(name for name, *_ in objects) else []:
+        with reading.at(file, place):
+            if not name:
                 raise ValueError("it has no classification, and others have one")
-            shape = take(feature, "geometry", dict)
-            kind, rings = take(shape, "type", str), take(shape, "coordinates", list)
-            if kind not in ("Polygon", "MultiPolygon"):
-                raise ValueError(f"its geometry is a {kind}, which surrounds no pixels")
-            polygons = [[take_points(ring, 4)[:-1] for ring in polygon] for polygon in ([rings] if kind == "Polygon" else rings)]
-            objects.append((name or "object", with_holes(polygons, picture_size(image)), place))
-    return Sample(image, objects, file, picture_size(image))
+    named = [thing for thing in objects if thing[0]] or [("object", *thing[1:]) for thing in objects]
+    return Sample(image, named, file, size)
 
 # %% ../../nbs/data/10_outlines.ipynb #da26cb93
 def _roi_shape(roi, size: tuple[int, int]) -> list | dict:  # roi: of roifile

@@ -88,9 +88,6 @@ def recognise(source: str | Path) -> tuple[str, list[Path]]:  # a key of FORMATS
         if (source / "JPEGImages").is_dir() and [*source.glob("SegmentationObject*")]:
             return "voc", []
         files = sorted(path for path in source.rglob("*") if path.is_file() and not is_picture(path) and not is_hidden(path))
-        lists = [file for file in files if file.suffix in (".yaml", ".yml") and file_kind(file) == "yolo"]
-        if lists:
-            return "yolo", lists
         found = {file: file_kind(file) for file in files if file.suffix.lower() != ".txt"}
         if not any(found.values()):
             found = {file: kind for file in files if (kind := file_kind(file))}
