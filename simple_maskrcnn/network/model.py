@@ -189,6 +189,21 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self.to(memory_format=torch.channels_last)
 
     @property
+    def num_classes(self) -> int:
+        "With the background, of the predictor that there is now."
+        return self.roi_heads.box_predictor.cls_score.out_features
+
+    @property
+    def class_names(self) -> list[str] | None:
+        "By label, the background first. Assign others to rename the classes; `save_pretrained` writes them."
+        return self._hub_mixin_config.get("class_names")
+
+    @class_names.setter
+    def class_names(self, names: list[str] | None):
+        check_settings({"class_names": names, "num_classes": self.num_classes})
+        self._hub_mixin_config["class_names"] = names and list(names)
+
+    @property
     def exact_masks(self) -> bool:
         "Of all parts; assign to change it in all of them."
         return self.roi_heads.exact_masks

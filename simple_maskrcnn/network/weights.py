@@ -344,17 +344,3 @@ class SavedNetwork(PyTorchModelHubMixin):
         check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
         return super().load_state_dict(state_dict, strict, assign)
 
-    @property
-    def num_classes(self) -> int:
-        "With the background, of the predictor that there is now."
-        return self.roi_heads.box_predictor.cls_score.out_features
-
-    @property
-    def class_names(self) -> list[str] | None:
-        "By label, the background first. Assign others to rename the classes; `save_pretrained` writes them."
-        return self._hub_mixin_config.get("class_names")
-
-    @class_names.setter
-    def class_names(self, names: list[str] | None):
-        check_settings({"class_names": names, "num_classes": self.num_classes})
-        self._hub_mixin_config["class_names"] = names and list(names)
