@@ -28,7 +28,7 @@ from torch.utils.data import Dataset
 
 from ..data.check import check_dataset, format_check
 from ..data.check import strict as refuse
-from ..data.hints import check_network, check_parts, content_digest, names_of
+from ..data.hints import behind, check_network, check_parts, content_digest, names_of
 from ..data.loader import image_sizes, make_loader
 from ..draw import default_device
 from ..evaluation.ap import coco_classes
@@ -158,6 +158,7 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
     if unknown := [name for name in (others or [])[1:] if name not in names[1:]]:
         raise ValueError(f"the validation images have the class {unknown[0]!r}, the training images do not: {list(names[1:])}")
     model.class_names = list(names)
+    model.category_of = getattr(behind(train)[0], "category_of", None) or {label: label for label in range(1, len(names))}
 
 
 def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator,
