@@ -45,6 +45,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["simple_maskrcnn*"]),
+    package_data={cfg["lib_name"]: ["models/*/*", "models/*/*/*"]},  # the networks that come along
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "formats")},

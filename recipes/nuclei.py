@@ -28,6 +28,7 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import Subset
+from torchvision.transforms import v2
 
 from simple_maskrcnn import CocoDataset, eval_transforms, evaluate, fit, maskrcnn, train_transforms
 from simple_maskrcnn.evaluation.ap import format_results
@@ -69,15 +70,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with train/, val/ and annotations/")
     parser.add_argument("--out", type=Path, default=Path("runs/nuclei"), help="where to write (default: runs/nuclei)")
-    parser.add_argument("--epochs", type=int, default=19, help="passes over the pictures (default: 19; with a GPU: 120)")
+    parser.add_argument("--epochs", type=int, default=60, help="passes over the pictures (default: 60; with a GPU: 120)")
     parser.add_argument("--batch-size", type=int, default=4, help="windows a step, of all processes (default: 4; with a GPU: 16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of AdamW (default: 0.001)")
     parser.add_argument("--wide", action="store_true", help="the published widths, and more boxes to learn from: for a GPU")
     args = parser.parse_args()
     start_processes()
     start = time.perf_counter()
-    augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(400, 641, 16), max_size=4000, crop=256,
-                               color=0.8 if args.wide else 0.5, grey=True, min_area=10)
+    augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(320, 761, 20), max_size=4000, crop=256,
+                               color=0.8, grey=True, min_area=10, extra=[v2.RandomInvert(0.15)])
     train, valid = load(args.data, "train", augment), load(args.data, "val", eval_transforms())
     torch.manual_seed(0)
     model = maskrcnn(len(train.class_names), **(NETWORK | (WIDE if args.wide else {})))

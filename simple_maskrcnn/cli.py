@@ -7,6 +7,7 @@ __all__ = ['data', 'network', 'augmentation', 'training', 'side', 'some', 'Layou
            'open_dataset', 'check', 'train', 'evaluate', 'predict', 'bench', 'main']
 
 # %% ../nbs/cli.ipynb #1c7c589d
+import copy
 import inspect
 import json
 import os
@@ -140,7 +141,7 @@ def train(
     drop_empty: Annotated[bool, data("leave out images without objects, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
     levels: Annotated[str | None, network("stages of the pyramid; 5 alone is the fast network", show_default="2,3,4,5")] = None,
-    weights: Annotated[str | None, network("coco or coco_v2 (downloaded), a file, or a run, whose settings are then the "
+    weights: Annotated[str | None, network("nuclei, coco or coco_v2 (downloaded), a file, or a run, whose settings are then the "
                                            "defaults of the others")] = None,
     backbone_weights: Annotated[str | None, network("imagenet (downloaded), or a file")] = None,
     trainable_layers: Annotated[int | None, network("stages of the backbone that learn (pretrained: 3)", min=0, max=5)] = None,
@@ -212,7 +213,7 @@ def train(
         place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
         valid = open_dataset(place, given | {"drop_empty": False}) if place else None
     else:
-        both = learn, open_dataset(place, given)
+        both = learn, copy.copy(learn)  # so `fit` sees that they are the same on purpose
         learn, valid = (torch.utils.data.Subset(part, range(min(first, len(part)))) for part in both)
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
@@ -224,7 +225,7 @@ def train(
         echo(f"the network is in {output_dir}; to use it: simple-maskrcnn predict {output_dir} IMAGE_OR_FOLDER…")
 
 # %% ../nbs/cli.ipynb #9fada80c
-_Model = Annotated[str, typer.Argument(help="folder of a run or of a saved network; or torchvision's coco or coco_v2")]
+_Model = Annotated[str, typer.Argument(help="folder of a run or a saved network; or nuclei, coco, coco_v2")]
 Format = Enum("Format", {x: x for x in "labels tiff labelme yolo imagej qupath csv coco".split()}, type=str)  # of `predict --to`
 
 

@@ -258,7 +258,7 @@ def test_bad_input_is_one_message_and_exit_code_1(line, part, places):
 @pytest.mark.parametrize("line", ["shapes x --size 3", "train --flip 2", "train --epochs 0", "train --lr nan",
                                   "predict x y --score-threshold nan", "predict x y --max-detections 0",
                                   "", "train --epoch 3", "train --epochs three", "predict", "predict run", "evaluate", "shapes",
-                                  "fly", "check --dataset kitti"])
+                                  "fly", "check --dataset kitti", "train --output-dir=", "check --images="])
 def test_a_wrong_command_line_is_exit_code_2(line):
     code, said = here(*line.split())
     assert code == 2 and "Usage" in said

@@ -1,6 +1,7 @@
 """The wheel and the sdist: what is in them, what they say of themselves, and that the wheel needs no dev package."""
 
 import email
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections import Counter
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+MODELS = sorted(p.relative_to(ROOT / "simple_maskrcnn").as_posix() for p in (ROOT / "simple_maskrcnn/models").rglob("*.*"))
 MODULES = sorted(p.relative_to(ROOT / "simple_maskrcnn").as_posix() for p in (ROOT / "simple_maskrcnn").rglob("*.py"))
 CONFIG = ConfigParser(delimiters=["="])
 CONFIG.read(ROOT / "settings.ini", encoding="utf-8")
@@ -54,9 +57,10 @@ def metadata(wheel: Path):
     return email.message_from_bytes(archive.read(name))
 
 
-def test_wheel_holds_every_module_and_nothing_else(built):
+def test_wheel_holds_every_module_the_networks_and_nothing_else(built):
     inside = [n for n in names(built[1]) if ".dist-info/" not in n]
-    assert sorted(inside) == sorted(f"simple_maskrcnn/{m}" for m in MODULES)
+    assert sorted(inside) == sorted(f"simple_maskrcnn/{m}" for m in MODULES + MODELS)
+    assert sum(info.file_size for info in zipfile.ZipFile(built[1]).infolist()) < 12e6
     assert any(n.endswith("licenses/LICENSE") for n in names(built[1]))
 
 
@@ -128,6 +132,21 @@ def test_every_module_imports_from_the_wheel_without_dev_packages(unpacked):
     done = import_from(unpacked, ["simple_maskrcnn." + m[:-3].replace("/", ".") for m in MODULES if "__init__" not in m])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == CFG["version"]
+
+
+def test_the_network_that_comes_along_finds_nuclei(unpacked):
+    command = [sys.executable, "-m", "simple_maskrcnn.cli", "predict", "nuclei", "simple_maskrcnn/models/nuclei/pictures"]
+    done = subprocess.run([*command, "--output-dir", "out"], capture_output=True, text=True, cwd=unpacked,
+                          env=os.environ | {"PYTHONPATH": str(unpacked)})
+    assert done.returncode == 0, done.stderr
+    found = json.loads((unpacked / "out/predictions.json").read_text())
+    true = json.loads((unpacked / "simple_maskrcnn/models/nuclei/pictures.json").read_text())
+    assert [c["name"] for c in found["categories"]] == ["nucleus"]
+    numbers = []
+    for content in (true, found):
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        numbers.append(Counter(names[record["image_id"]] for record in content["annotations"]))
+    assert all(0.8 < numbers[1][name] / count < 1.2 for name, count in numbers[0].items()), numbers  # as many, to a fifth
 
 
 def test_a_module_that_needs_a_dev_package_is_caught(unpacked):

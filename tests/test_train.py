@@ -1,5 +1,6 @@
 """Training as processes live it: killed at any moment, interrupted, resumed, on two processes, with files damaged."""
 
+import copy
 import json
 import os
 import shutil
@@ -407,6 +408,65 @@ def test_a_run_says_that_it_goes_on_with_other_annotations_and_refuses_a_changed
     assert load_checkpoint(tmp_path / "run")["progress"]["best"] < 0.9  # chosen anew
     with pytest.raises(ValueError, match=r"model.max_size: 64 in the checkpoint, 80 now"):
         go_on(5, slice(1), slice(1), max_size=80)  # changed after it was made
+
+
+def test_a_run_says_what_it_is_told_otherwise_and_when_best_stays_behind(tmp_path, capsys):
+    root = write_shapes(tmp_path / "data", 3, 2, 64)
+    for name in "ab":
+        maskrcnn(5, **TINY).save_pretrained(tmp_path / name)
+
+    def go_on(epochs, weights, judged=True, **options):
+        torch.manual_seed(0)
+        model = maskrcnn(weights=tmp_path / weights, class_names=ShapesDataset.class_names, trainable_layers=5)
+        train, valid = (CocoDataset(root / part, root / f"annotations/instances_{part}.json", **options)
+                        for part in ("train", "val"))
+        capsys.readouterr()
+        fit(model, train, valid if judged else None, epochs=epochs, output_dir=tmp_path / "run", batch_size=4)
+        return capsys.readouterr().out
+
+    assert not any(word in go_on(1, "a") for word in ("not used", "than before", "best/"))
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["weights"] == str(tmp_path / "a") and config["training"]["part 1"]["image_dir"] == str(root / "train")
+    os.utime(root / "train/000001.png", (1, 1))
+    said = go_on(2, "b", judged=False, transforms=eval_transforms())
+    assert f"{str(tmp_path / 'b')!r} are not used" in said and f"began with {str(tmp_path / 'a')!r}" in said
+    assert "files of the training images have another size or date" in said and "training, part 1.transforms: 'None'" in said
+    assert "best/ stays the network of before" in said
+    said = go_on(3, "a", transforms=eval_transforms())
+    assert not any(word in said for word in ("not used", "than before", "best/ stays", "training, part 1"))
+
+
+def test_best_is_the_latest_of_equal_ap_and_needs_one(tiny, tmp_path, monkeypatch):
+    ap = []
+    found = {"loss": {"loss_mask": 1.0}, "bbox": {"AP": 0.0}, "per_class": {"segm": {}}}
+    monkeypatch.setattr("simple_maskrcnn.training.run.evaluate", lambda *_, **__: found | {"segm": {"AP": ap.pop(0)}})
+    for case, (values, same) in enumerate((([0.0, 0.0], True), ([0.5, 0.2], False), ([0.2, 0.5], True))):
+        ap[:] = values
+        fit(tiny, shapes(4), shapes(2), epochs=2, output_dir=tmp_path / str(case), batch_size=4)
+        best, last = ((tmp_path / str(case) / name / "model.safetensors").read_bytes() for name in ("best", "last"))
+        assert (best == last) is same, values
+    ap[:] = [-1.0]  # there was no object to find
+    fit(tiny, shapes(4), shapes(2), epochs=1, output_dir=tmp_path / "none", batch_size=4)
+    assert not (tmp_path / "none/best").exists()
+
+
+def test_joined_datasets_are_looked_at_part_by_part(tiny, tmp_path, capsys):
+    root = write_shapes(tmp_path / "data", 3, 2, 64)
+    content = json.loads((root / "annotations/instances_val.json").read_text())
+    (root / "annotations/empty.json").write_text(json.dumps(content | {"annotations": []}))
+    train, valid, empty = (CocoDataset(root / part, root / f"annotations/{name}.json") for part, name in (
+        ("train", "instances_train"), ("val", "instances_val"), ("val", "empty")))
+    train._boxes[0] = 0, 0, 3, 3  # does not fit its mask
+    with pytest.raises(ValueError, match="(?s)training, part 2 of 2: .*box does not fit"):
+        fit(tiny, ConcatDataset([valid, train]), epochs=1, output_dir=tmp_path / "run")
+    both = ConcatDataset([empty, Subset(ConcatDataset([valid, valid]), [1])])  # a part that is all background is no error
+    with pytest.raises(ValueError, match="000001.png"):
+        fit(tiny, both, Subset(ConcatDataset([valid]), [1]), epochs=1, output_dir=tmp_path / "run", strict="in validation")
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        fit(tiny, ConcatDataset([empty, empty]), epochs=1, output_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    fit(tiny, valid, copy.copy(valid), epochs=1, output_dir=tmp_path / "run", strict="in validation")  # on purpose: no leak
+    assert "the same images as in training" in capsys.readouterr().out
 
 
 def test_joined_datasets_have_one_set_of_names(tiny, tmp_path):

@@ -47,6 +47,7 @@ NEXT = """What to try next:
   your own pictures    simple-maskrcnn predict {out}/run PICTURES --output-dir {out}/mine   (it knows circles,
                        squares, triangles and stars)
   your own dataset     simple-maskrcnn check --data-dir DIR, then simple-maskrcnn train --data-dir DIR --weights coco
+  real pictures        simple-maskrcnn predict nuclei simple_maskrcnn/models/nuclei/pictures   (a network that comes along)
   how it works         make lab opens the index of the notebooks; this training is that of training/03_train.ipynb"""
 
 

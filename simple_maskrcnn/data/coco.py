@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .images import read_image, which_pages
-from .records import check_coco, load_coco, problem_report, rle_counts, to_rle
+from .records import UNLISTED, check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
 from ..files import hold, printable, write_atomic
 
@@ -119,8 +119,10 @@ def decode_masks(rles: list[dict], size: tuple[int, int]) -> Tensor:  # height, 
     masks, (height, width) = np.zeros((len(rles), *size), np.uint8), size
     boxes = coco_mask.toBbox(rles).astype(int).tolist() if rles else []
     for mask, rle, (x, y, w, h) in zip(masks, rles, boxes):
-        if w:  # not empty
-            runs = rle_counts(rle["counts"])
+        runs = rle_counts(rle["counts"])
+        if 0 in runs[1:]:  # of no pixels: the box is another's
+            mask[:] = coco_mask.decode(rle)
+        elif w:  # not empty
             runs[0], runs[-1] = runs[0] - height * x, runs[-1] - height * (width - x - w)
             columns = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(w, height)
             mask[y : y + h, x : x + w] = columns.T[y : y + h]
@@ -194,6 +196,7 @@ class CocoDataset(CocoAnnotations, Dataset):
         content, self.class_names, self.label_of, notes = load_coco(annotation_file)
         self.category_of = {label: category for category, label in self.label_of.items()}
         images, annotations, self.problems, more = check_coco(content, self.label_of, image_dir, boxes_from_masks, outside, pages)
+        self.unlisted = np.array(more.pop(UNLISTED), np.str_)  # no note: a folder may serve several files
         self.notes = notes | more
         if self.problems:
             report = (f"{sum(map(len, self.problems.values()))} bad records in {printable(annotation_file)}:\n"

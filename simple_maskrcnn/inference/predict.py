@@ -39,7 +39,7 @@ from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
 def load_model(
-    path: str | Path,  # a folder that `save_pretrained` or a training run wrote, or torchvision's "coco" or "coco_v2"
+    path: str | Path,  # a folder of `save_pretrained` or a training run; "nuclei"; torchvision's "coco" or "coco_v2"
     device: str | torch.device | None = None,  # None: `draw.default_device()`
     **settings,  # of the network, instead of those that were saved: min_size=1200, box_class_agnostic_nms=True …
 ) -> MaskRCNN:

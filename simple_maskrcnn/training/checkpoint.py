@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['CHECKPOINTS', 'NEW', 'NEWEST', 'PREVIOUS', 'FILES', 'NETWORKS', 'save_checkpoint', 'settle', 'load_checkpoint',
-           'differences', 'save_model', 'draft_of', 'check_folder', 'tidy']
+           'differences', 'describe', 'record_of', 'changes', 'save_model', 'draft_of', 'check_folder', 'tidy']
 
 # %% ../../nbs/training/02_checkpoint.ipynb #bede1068
+import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 import zipfile
@@ -16,7 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+import torchvision
+from torch.utils.data import Dataset
 
+from .. import __version__
+from ..data.coco import CocoDataset
+from ..data.hints import behind, content_digest
+from ..evaluation.evaluate import parts_of
 from ..files import clear_drafts, sync_folder, write_atomic
 
 # %% ../../nbs/training/02_checkpoint.ipynb #1d1f510e
@@ -63,6 +71,52 @@ def differences(saved: dict, now: dict) -> list[str]:
         elif old != new:
             found.append(f"{key}: {old!r} in the checkpoint, {new!r} now")
     return found
+
+# %% ../../nbs/training/02_checkpoint.ipynb #3cf789aa
+def _kept_date(path: Path) -> tuple | None:
+    with suppress(OSError):  # the check of the files says so
+        return os.stat(path).st_size, os.stat(path).st_mtime_ns
+
+
+def describe(dataset: Dataset) -> dict:
+    "Digests of a dataset's annotations and of its files' sizes and dates; of each part the place and the transforms."
+    parts, digests, files = {}, [], []
+    for number, part in enumerate(parts_of(dataset), start=1):
+        (data, indices), place = behind(part), {}
+        transforms = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(getattr(data, "transforms", None)).split()))
+        digests.append(content_digest(part))
+        if isinstance(data, CocoDataset):
+            place = {name: os.path.abspath(getattr(data, name)) for name in ("image_dir", "annotation_file")}
+            files += [_kept_date(data.image_dir / str(data.file_names[i])) for i in indices]
+        place |= {"images": len(indices), "transforms": transforms[:2000]}
+        parts[f"part {number}"] = {"dataset": type(data).__name__, **place}
+    known = {"annotations": digests, "files": files} if None not in digests else {}
+    return {name: hashlib.sha256(repr(values).encode()).hexdigest() for name, values in known.items()} | parts
+
+
+def record_of(weights: str | None, train: Dataset, valid: Dataset | None) -> dict:  # weights: what the network was made with
+    "What a run was told, and may be told otherwise when it goes on."
+    versions = {"simple_maskrcnn": __version__, "torch": str(torch.__version__), "torchvision": torchvision.__version__}
+    return {"weights": weights, "training": describe(train), "validation": None if valid is None else describe(valid),
+            "versions": versions}
+
+
+def changes(then: dict, now: dict) -> list[str]:  # of `record_of`
+    "What is not as it was when the run was last at work, a line each."
+    said = []
+    if now["weights"] not in (None, then["weights"]):
+        said.append(f"the weights {now['weights']!r} are not used: the run goes on from its checkpoint, and began with "
+                    f"{then['weights'] or 'random ones'!r}; to begin from others give another output_dir")
+    for part in ("training", "validation"):
+        old, new = then[part], now[part]
+        if old and new:
+            if old.get("annotations") != new.get("annotations"):
+                said.append(f"the {part} images, or their annotations, are not those of before")
+            elif old.get("files") != new.get("files"):
+                said.append(f"files of the {part} images have another size or date than before: replaced, or only copied")
+            old, new = ({f"{part}, {k}": v for k, v in side.items() if isinstance(v, dict)} for side in (old, new))
+            said += differences(old, new)
+    return said + differences({"versions": then["versions"]}, {"versions": now["versions"]})
 
 # %% ../../nbs/training/02_checkpoint.ipynb #969a2403
 def save_model(model, folder: Path) -> None:

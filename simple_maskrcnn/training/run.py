@@ -34,7 +34,7 @@ from ..evaluation.evaluate import evaluate
 from ..files import MetricsFile, say, write_atomic
 from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
-    differences, load_checkpoint, save_checkpoint, save_model, settle, tidy,
+    changes, differences, load_checkpoint, save_checkpoint, save_model, settle, tidy,
 )
 from .optim import update_ema
 
@@ -138,7 +138,7 @@ class Run:
     ema: float | None  # its decay
     loader: DataLoader  # whose `batch_sampler` is a `StepSampler`
     settings: dict  # what must be the same when the run goes on
-    data: list = (None, None)  # `content_digest` of the training and the validation images
+    record: dict  # of `record_of`: what may change, and is said
     step: int = 0
     epoch: int = 0  # epochs that are finished, with evaluation and all
     best: float = -1.0  # the best mask AP
@@ -176,7 +176,7 @@ class Run:
         def write():
             self.check_finite()
             state = {name: part.state_dict() for name, part in self.parts().items()} | {
-                "settings": self.settings, "data": list(self.data)}
+                "settings": self.settings, "record": self.record}
             progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "window")}
             with self.writing():
                 save_checkpoint(self.folder, state | {"progress": progress})
@@ -212,12 +212,14 @@ class Run:
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
-        now, then = self.data, saved.get("data", self.data)
-        self.data = [new or old for new, old in zip(now, then)]
-        for part, new, old in zip(("training", "validation"), self.data, then):
-            if new != old:
-                text += f"\nthe {part} images, or their annotations, are not those of before"
-                self.best = -1 if part == "validation" else self.best  # not to be compared
+        then = saved.get("record", self.record)
+        text = "\n".join([text, *changes(then, self.record)])
+        old, new = (record["validation"] for record in (then, self.record))
+        if new is None and (self.folder / "best").is_dir():
+            text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
+        elif old and new and old.get("annotations") != new.get("annotations"):
+            self.best = -1  # not to be compared
+        self.record |= {"weights": then["weights"], "validation": new or old}
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
 
     def advance(self, losses: dict[str, float]) -> None:
@@ -241,8 +243,8 @@ class Log:
         self.images, self.shown, self.drawn = sampler.images, None, time.perf_counter()
         with run.writing():
             if self.main and (run.epoch < epochs or not (run.folder / "config.json").exists()):  # else nothing is learnt
-                text = json.dumps({"arguments": arguments, "run": run.settings, "torch": torch.__version__}, indent=1)
-                write_atomic(run.folder / "config.json", lambda file: file.write(text.encode()))
+                config = {"arguments": arguments, "run": run.settings, "torch": torch.__version__} | run.record
+                write_atomic(run.folder / "config.json", lambda file: file.write(json.dumps(config, indent=1).encode()))
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
             self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
@@ -303,7 +305,7 @@ def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **o
         log.add({"step": run.step, "epoch": run.epoch + 1, **record},
                 {f"{part}/{k}": v for part, values in record.items() for k, v in values.items()})
         ap = record["segm"]["AP"]
-    for name in ("last", "best")[: 2 if ap > run.best else 1]:
+    for name in ("last", "best")[: 2 if ap >= max(run.best, 0) else 1]:  # of equal APs the later network: it has learnt more
         with run.writing():
             accelerator.on_main_process(save_model)(network, run.folder / name)
     run.epoch, run.best = run.epoch + 1, max(run.best, ap)
