@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from ..evaluation.ap import coco_objects
 from ..files import hold, printable, write_atomic
-from ..data.images import ALPHA, SUFFIXES, is_hidden, is_picture, read_image, which_pages
+from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
@@ -60,7 +60,7 @@ def to_image(
         if picture.mode[0] in "FI":
             raise ValueError(f"a picture of mode {picture.mode} has more than 8 bits: give its path, or floats in 0–1")
         picture = ImageOps.exif_transpose(picture)
-        if picture.mode in ALPHA or "transparency" in picture.info:
+        if picture.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in picture.info:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         picture = np.array(picture.convert("RGB"))
