@@ -25,12 +25,11 @@ def crop(rle: dict) -> tuple[np.ndarray, int, int]:  # bool `[h, w]`; column and
 def _rings(mask: np.ndarray) -> list[np.ndarray]:  # bool `[h, w]` → corners `[K, 2]`, x y, of each ring; none meets itself
     "Along the edges of pixels, the object on the right-hand side: borders turn clockwise, holes the other way."
     wide, padded = mask.shape[1] + 1, np.pad(mask, 1)
-    here, above, left = padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1]  # of each corner the pixel below right …
-    corner = np.arange(here.size).reshape(here.shape)
+    here, above, left = padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1]  # of each corner, the pixels around it
     step = np.array([1, wide, -1, -wide])  # right, down, left, up
     arrows = np.sort(np.concatenate([  # corner · 4 + direction
-        4 * corner[here & ~above], 4 * corner[left & ~here] + 1,
-        4 * (corner[above & ~here] + 1) + 2, 4 * (corner[here & ~left] + wide) + 3]))
+        4 * np.flatnonzero(here & ~above), 4 * np.flatnonzero(left & ~here) + 1,
+        4 * (np.flatnonzero(above & ~here) + 1) + 2, 4 * (np.flatnonzero(here & ~left) + wide) + 3]))
     start, way = np.divmod(arrows, 4)
     after = np.zeros(len(arrows), int)  # the arrow that follows
     for turn in (3, 0, 1):  # left, straight on, right: the last one counts
