@@ -25,7 +25,7 @@ from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 from tqdm.auto import tqdm
 
 from ..evaluation.ap import coco_objects
-from ..files import hold, printable, write_atomic
+from ..files import files_below, hold, printable, write_atomic
 from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
@@ -104,19 +104,19 @@ def find_images(
     paths: str | Path | Iterable[str | Path],  # pictures and folders
     results: str | Path | None = None,  # the folder of the results: what is `OWN` in it is not searched
 ) -> tuple[list[Path], Path]:  # absolute paths, each once; the folder that all of them lie in
-    "Named files as they are, and the images in folders and their subfolders, sorted by name."
+    "Named files as they are, and the images in folders, their subfolders and those they link to, sorted by name."
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:
         raise ValueError("no paths: give at least one picture or folder")
     paths, files = [Path(os.path.abspath(path)) for path in paths], []
     apart, over = {Path(os.path.abspath(results), part) for part in OWN} if results else set(), Counter()
     for path in paths:
-        inside = [p for p in sorted(path.rglob("*")) if apart.isdisjoint([p, *p.parents]) and not p.is_dir()
-                  and not any(map(is_hidden, p.relative_to(path).parts))]
+        inside, closed = files_below(path)
+        inside = [p for p in inside if apart.isdisjoint([p, *p.parents]) and not any(map(is_hidden, p.relative_to(path).parts))]
         others = {p.parent / part for p in inside if p.name == OWN[0] for part in OWN}  # results of calls with another folder
         pictures = [p for p in inside if is_picture(p) and (p.is_file() or p.is_symlink()) and others.isdisjoint(p.parents)]
         over.update((p.suffix or p.name).lower() for p in set(inside).difference(pictures))
-        files += pictures or [path]  # an empty folder stands for itself, and will be reported
+        files += (pictures + closed) or [path]  # an empty folder stands for itself, and will be reported
     if over:
         kinds = ", ".join(f"{k} {printable(kind)}" for kind, k in over.most_common(9))
         warnings.warn(f"passed over {over.total()} files that are no pictures by their names, or results: {kinds}", stacklevel=3)
