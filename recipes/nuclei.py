@@ -73,15 +73,19 @@ def main():
     parser.add_argument("--epochs", type=int, default=60, help="passes over the pictures (default: 60; with a GPU: 120)")
     parser.add_argument("--batch-size", type=int, default=4, help="windows a step, of all processes (default: 4; with a GPU: 16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of AdamW (default: 0.001)")
+    parser.add_argument("--weights", type=Path, help="a run to go on from: frozen norms, milder changes of the pictures")
     parser.add_argument("--wide", action="store_true", help="the published widths, and more boxes to learn from: for a GPU")
     args = parser.parse_args()
     start_processes()
     start = time.perf_counter()
-    augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(320, 761, 20), max_size=4000, crop=256,
-                               color=0.8, grey=True, min_area=10, extra=[v2.RandomInvert(0.15)])
+    first = args.weights is None
+    augment = train_transforms(vertical_flip=0.5, rotate90=True, scales=range(*((320, 761) if first else (440, 761)), 20),
+                               max_size=4000, crop=256, color=0.8 if first else 0.5, grey=True, min_area=10,
+                               extra=[v2.RandomInvert(0.15 if first else 0.08)])
     train, valid = load(args.data, "train", augment), load(args.data, "val", eval_transforms())
     torch.manual_seed(0)
-    model = maskrcnn(len(train.class_names), **(NETWORK | (WIDE if args.wide else {})))
+    network = NETWORK | (WIDE if args.wide else {}) if first else {"norm": "frozen", "train_resize": False}
+    model = maskrcnn(len(train.class_names), weights=args.weights, trainable_layers=5, **network)
     accelerator = make_accelerator(output_dir=args.out)
     passes = math.gcd(args.epochs, 15) if args.wide else 1  # a GPU needs two seconds for one; the run is saved after so many
     often = Subset(train, list(range(len(train))) * passes)
