@@ -23,6 +23,7 @@ from typing import Annotated
 
 import typer
 
+import simple_maskrcnn.cli_data  # noqa: F401 (its commands are in the app, too)
 from .files import printable
 from .manners import advise, app, command, echo, numbers, option, setting
 
