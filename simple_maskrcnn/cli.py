@@ -294,10 +294,9 @@ def predict(
     given = locals()
     from simple_maskrcnn import load_model, predict_files
 
-    settings = {name: given[name] for name in ("min_size", "max_size") if given[name]}
-    settings |= {"box_class_agnostic_nms": True} if class_agnostic_nms else {}
-    given |= {"model": load_model(model, **settings, **dict(map(setting, set_ or []))), "to": [kind.value for kind in to or []]}
-    done = predict_files(**arguments(given, predict_files))
+    settings = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
+    given["model"] = load_model(model, **{k: v for k, v in settings.items() if v}, **dict(map(setting, set_ or [])))
+    done = predict_files(**arguments(given | {"to": [kind.value for kind in to or []]}, predict_files))
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""
     echo(f"{done['images']} images, {done['objects']} objects{earlier}: {done['file']}")
     if done["failed"]:
