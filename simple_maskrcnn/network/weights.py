@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torchvision.models import detection as tv
 from torchvision.models import WeightsEnum, get_model_weights
 
-from ..files import printable
+from ..files import printable, replace_files
 from .transform import check_settings
 
 # %% ../../nbs/network/15_weights.ipynb #4afbced9
@@ -335,8 +335,7 @@ class SavedNetwork(PyTorchModelHubMixin):
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as draft:  # what is there stays until all is written
             done = super().save_pretrained(draft, **{"repo_id": folder.name} | options)
             shutil.copymode(Path(draft, CONFIG), Path(draft, WEIGHTS))  # safetensors lets nobody else read it
-            for file in sorted(Path(draft).iterdir()):  # the weights last
-                os.replace(file, folder / file.name)
+            replace_files(Path(draft), folder)
         return done
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False):

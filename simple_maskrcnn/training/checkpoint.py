@@ -25,7 +25,8 @@ from .. import __version__
 from ..data.coco import CocoDataset
 from ..data.hints import behind, content_digest
 from ..evaluation.evaluate import parts_of
-from ..files import clear_drafts, sync_folder, write_atomic
+from ..files import clear_drafts, replace_files, sync_folder, write_atomic
+from ..network.model import MaskRCNN
 
 # %% ../../nbs/training/02_checkpoint.ipynb #1d1f510e
 CHECKPOINTS = NEW, NEWEST, PREVIOUS = "checkpoint-new.pt", "checkpoint.pt", "checkpoint-previous.pt"
@@ -129,8 +130,7 @@ def save_model(model, folder: Path) -> None:
             with open(file, "rb+") as written:
                 os.fsync(written.fileno())
         if folder.exists():
-            for file in sorted(draft.iterdir()):  # the weights last; the others are as they were
-                os.replace(file, folder / file.name)
+            replace_files(draft, folder)
             sync_folder(folder)
         else:
             sync_folder(draft)
@@ -172,8 +172,10 @@ def tidy(folder: Path, resume: bool) -> None:
         shutil.rmtree(draft_of(folder / name), ignore_errors=True)
     if not resume:
         parts = [folder / name / part for name in NETWORKS for part in ("model.safetensors", "config.json", "README.md")]
+        card = str(MaskRCNN.generate_model_card(MaskRCNN)).encode()  # as it is generated; another one is the user's
         for path in [*(folder / name for name in CHECKPOINTS), *parts]:
-            path.unlink(missing_ok=True)
+            if path.name != "README.md" or (path.is_file() and path.read_bytes() == card):
+                path.unlink(missing_ok=True)
         for path in (folder / name for name in NETWORKS if (folder / name).is_dir()):
             with suppress(OSError):  # what somebody else put there stays
                 path.rmdir()
