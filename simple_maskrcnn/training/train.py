@@ -186,8 +186,9 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
               kinds: Sequence[str] = ()) -> Iterator[str]:  # kinds: of notes that are errors, see `data.check.strict`
     "What is looked at before the first step, and said about it; a problem is an error."
     check_classes(model, train, valid)
-    if model.class_names is None:
-        yield "the training images and the network have no class names: classes go by number; model.class_names = […] names them"
+    if names_of(train) is None:
+        others = "and the network has none" if model.class_names is None else f"the network has {list(model.class_names)[:9]}"
+        yield f"the training images have no class names, {others}: classes go by number; model.class_names = […] names them"
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and accelerator.num_processes == 1:
         yield "without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two"
     for name, report in reports_of(model, train, valid, accelerator):
