@@ -343,5 +343,6 @@ class SavedNetwork(PyTorchModelHubMixin):
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False):
         "As PyTorch's, but weights that are not finite are refused."
         check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
+        self.weights_from = "a state dict"  # until somebody who knows more says so
         return super().load_state_dict(state_dict, strict, assign)
 

@@ -212,6 +212,8 @@ class Run:
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
+        if self.record["weights"] == str(self.folder):  # the same network in a second call: it began where the run did
+            self.record["weights"] = None
         then = saved.get("record", self.record)
         text = "\n".join([text, *changes(then, self.record)])
         old, new = (record["validation"] for record in (then, self.record))

@@ -310,6 +310,7 @@ def fit(
         warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1×1 filters: both layouts are the same memory
         with run.writing():
             on_main(accelerator, lambda: afterwards.enter_context(hold(folder)))
+        afterwards.callback(lambda: run.step and setattr(model, "weights_from", str(folder)))
         run.pick_up(resume, epochs, rates)
         log = Log(run, epochs, log_every, arguments)
         afterwards.callback(log.bar.close)
@@ -317,9 +318,9 @@ def fit(
             take_steps(run, log, rates, signals, clip_norm, save_every)
             due = valid if epoch % eval_every == 0 or epoch == epochs else None
             end_epoch(run, log, due, signals, **options)
+        if average is not None:
+            model.load_state_dict(average.state_dict())
     if own:
         accelerator.end_training()
-    if average is not None:
-        model.load_state_dict(average.state_dict())
     last = {"valid" if "valid" in record else "train": record for record in log.file.records}
     return {"step": run.step, "epoch": run.epoch, "best": run.best, **last}
