@@ -34,7 +34,7 @@ from ..evaluation.evaluate import evaluate
 from ..files import MetricsFile, say, write_atomic
 from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
-    changes, differences, load_checkpoint, save_checkpoint, save_model, settle, tidy,
+    changes, differences, load_checkpoint, same_measure, save_checkpoint, save_model, settle, tidy,
 )
 from .optim import update_ema
 
@@ -219,8 +219,9 @@ class Run:
         old, new = (record["validation"] for record in (then, self.record))
         if new is None and (self.folder / "best").is_dir():
             text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
-        elif old and new and old.get("annotations") != new.get("annotations"):
-            self.best = -1  # not to be compared
+        elif old and new and not same_measure(old, new):
+            self.best = -1
+            text += "\nAP is measured on other terms than before, and cannot be compared: best/ begins anew"
         self.record |= {"weights": then["weights"], "validation": new or old}
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
 

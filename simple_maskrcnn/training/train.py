@@ -303,7 +303,7 @@ def fit(
     prepared = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
     average = copy.deepcopy(model).requires_grad_(False) if ema else None  # now the same on all processes
     run = Run(folder, accelerator, model, *prepared, average, ema, loader, json.loads(json.dumps(settings)),
-              record_of(getattr(model, "weights_from", None), train, valid))
+              record_of(getattr(model, "weights_from", None), train, valid, max_detections))
     options = dict(batch_size=batch_size, num_workers=num_workers, max_detections=max_detections, backend=backend)
     with ExitStack() as afterwards, stop_signals() as signals, warnings.catch_warnings():
         afterwards.callback(unwrap, accelerator, model)
