@@ -221,7 +221,7 @@ class Run:
             text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
         elif old and new and not same_measure(old, new):
             self.best = -1
-            text += "\nAP is measured on other terms than before, and cannot be compared: best/ begins anew"
+            text += "\nAP is measured otherwise now, and cannot be compared: best/ begins anew"
         self.record |= {"weights": then["weights"], "validation": new or old}
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
 
