@@ -165,9 +165,14 @@ def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file â†
 
 
 def _with_suffix(folder: Path, stems: list[str], suffix: str) -> list[Path]:
-    "The files of a folder: with this suffix, as published, or else with that of another picture."
-    there = {path.stem: path for path in folder.iterdir() if is_picture(path)}
-    return [path if (path := folder / (stem + suffix)).exists() else there.get(stem, path) for stem in stems]
+    "The files of a folder: with this suffix, as published, or else with that of another picture, of which there must be one."
+    there = {}
+    for path in sorted(folder.iterdir()):
+        there.setdefault(path.stem, []).extend([path] * is_picture(path))
+    found = {stem: [path] if (path := folder / (stem + suffix)).exists() else there.get(stem) or [path] for stem in stems}
+    if twice := [paths for paths in found.values() if len(paths) > 1]:
+        raise ValueError(f"{printable(twice[0][0])} and {printable(twice[0][1].name)}: which is meant? Move the other away")
+    return [found[stem][0] for stem in stems]
 
 
 def voc_to_coco(
