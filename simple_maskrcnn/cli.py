@@ -24,7 +24,7 @@ from typing import Annotated
 import typer
 
 from .files import printable
-from .manners import advise, app, command, echo, numbers, option, setting
+from .manners import advise, app, command, echo, judge_place, numbers, option, setting
 
 # %% ../nbs/cli.ipynb #18b40984
 data, network, augmentation, training = (partial(option, panel=p) for p in ("Data", "Network", "Augmentation", "Training"))
@@ -110,6 +110,7 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
     from simple_maskrcnn.data.check import StrictError, check_files, format_check, strict as refuse
     from simple_maskrcnn.data.hints import check_parts
 
+    judge_place(data_dir, images, annotations)
     given, options = (dataset, data_dir, images, annotations), arguments(locals(), CocoDataset)
     parts, bad, noted = [], False, None
     with tempfile.TemporaryDirectory() as scratch:  # the user's folders get nothing but the cache of what was looked at
@@ -205,6 +206,7 @@ def train(
     settings = dict(map(setting, set_ or []))
     if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
         raise ValueError(f"{twice[0]} is given twice, as {given[twice[0]]} and with --set; give it once")
+    judge_place(data_dir, train_images, train_annotations, valid_images, valid_annotations)
     place = locate("train", dataset, data_dir, train_images, train_annotations)
     pictures = learn = open_dataset(place, given)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names}
@@ -257,6 +259,7 @@ def evaluate(
             echo(f"\nwith a score of 0.5 or more, at IoU 0.5:\n{format_mistakes(found)}\n"
                 f"most mistakes: {printable(', '.join(names))}")
 
+    judge_place(data_dir, images, annotations, split=split)
     place = locate(split, dataset, data_dir, images, annotations)
     given |= {"model": load_model(model), "dataset": (measured := open_dataset(place, given)), "report": report}
     if measured.notes:
