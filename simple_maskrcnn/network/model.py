@@ -197,8 +197,8 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
     def class_names(self) -> list[str] | None:
         "By label, the background first. Assign others to rename the classes; `save_pretrained` writes them."
         if (names := self._hub_mixin_config.get("class_names")) and len(names) != self.num_classes:
-            raise ValueError(f"the network has {len(names)} class names, and a predictor for {self.num_classes} classes, which was put "
-                             "in after it was made: set model.class_names to theirs, the background first, or to None")
+            raise ValueError(f"the network has {len(names)} class names, and now a predictor for {self.num_classes} classes: set "
+                             "model.class_names to theirs, the background first, or to None")
         return names
 
     @class_names.setter

@@ -187,8 +187,8 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
     "What is looked at before the first step, and said about it; a problem is an error."
     check_classes(model, train, valid)
     if names_of(train) is None:
-        others = "and the network has none" if model.class_names is None else f"the network has {list(model.class_names)[:9]}"
-        yield f"the training images have no class names, {others}: classes go by number; model.class_names = […] names them"
+        nobody, named = (" and the network", "") if (own := model.class_names) is None else ("", f" to the network's, {own[1:9]}")
+        yield f"the training images{nobody} have no class names: classes go by number{named}; model.class_names = […] names them"
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and accelerator.num_processes == 1:
         yield "without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two"
     for name, report in reports_of(model, train, valid, accelerator):
