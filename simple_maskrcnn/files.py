@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOCK', 'write_atomic', 'clear_drafts', 'replace_files', 'sync_folder', 'MetricsFile', 'read_metrics', 'hold',
-           'printable', 'say']
+           'printable', 'say', 'files_below']
 
 # %% ../nbs/files.ipynb #ce2bc81d
 import errno
@@ -170,3 +170,17 @@ def say(text: object) -> None:
     "Print below or above a progress bar; what the output cannot encode is written out, and stops nobody."
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     tqdm.write(str(text).encode(encoding, "backslashreplace").decode(encoding))
+
+# %% ../nbs/files.ipynb #fb00code
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:  # the files; the folders that may not be read; both sorted
+    "All files below a folder. Links to folders are followed last, and no folder is searched twice."
+    homes, seen, files, closed = [folder], set(), [], []
+    for home in homes:  # it grows
+        for top, folders, names in os.walk(home, onerror=lambda error: closed.append(Path(error.filename))):
+            if (real := os.path.realpath(top)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            homes += [Path(top, name) for name in folders if os.path.islink(Path(top, name))]
+            files += [Path(top, name) for name in names]
+    return sorted(files), sorted(closed)

@@ -129,8 +129,9 @@ def setting(text: str) -> tuple[str, object]:
         return name, value
 
 
-def judge_place(data_dir: Path | None, *files: Path | None, split: str = "val") -> None:  # files: images and annotations
-    "Refuse a folder of a whole dataset, or a split of it, beside named files that leave nothing of it to read."
+def judge_place(data_dir: Path | None, *files: Path | None, split: str = "val") -> Path | None:  # files: images and annotations
+    "`data_dir`; refuse a folder of a whole dataset, or a split of it, beside named files that leave nothing of it to read."
     if all(files) and (data_dir or split != "val"):
         option = f"--data-dir {data_dir}" if data_dir else f"--split {split}"
         raise ValueError(f"{option} has no effect where images and annotations are named; leave one or the other out")
+    return data_dir
