@@ -313,8 +313,7 @@ def fit(
             on_main(accelerator, lambda: afterwards.enter_context(hold(folder)))
         afterwards.callback(lambda: run.step and setattr(model, "weights_from", str(folder)))
         run.pick_up(resume, epochs, rates)
-        log = Log(run, epochs, log_every, arguments)
-        afterwards.callback(log.bar.close)
+        afterwards.callback((log := Log(run, epochs, log_every, arguments)).bar.close)
         for epoch in range(run.epoch + 1, epochs + 1):
             take_steps(run, log, rates, signals, clip_norm, save_every)
             due = valid if epoch % eval_every == 0 or epoch == epochs else None
