@@ -25,7 +25,7 @@ import typer
 
 import simple_maskrcnn.cli_data  # noqa: F401 (its commands are in the app, too)
 from .files import printable
-from .manners import advise, app, command, echo, numbers, option, setting
+from .manners import advise, app, command, echo, judge_place, numbers, option, setting
 
 # %% ../nbs/cli.ipynb #18b40984
 data, network, augmentation, training = (partial(option, panel=p) for p in ("Data", "Network", "Augmentation", "Training"))
@@ -111,7 +111,7 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
     from simple_maskrcnn.data.check import StrictError, check_files, format_check, strict as refuse
     from simple_maskrcnn.data.hints import check_parts
 
-    given, options = (dataset, data_dir, images, annotations), arguments(locals(), CocoDataset)
+    given, options = (dataset, judge_place(data_dir, images, annotations), images, annotations), arguments(locals(), CocoDataset)
     parts, bad, noted = [], False, None
     with tempfile.TemporaryDirectory() as scratch:  # the user's folders get nothing but the cache of what was looked at
         places = [place for split in ("train", "val") if (place := locate(split, *given, required=False, scratch=scratch))]
@@ -206,16 +206,15 @@ def train(
     settings = dict(map(setting, set_ or []))
     if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
         raise ValueError(f"{twice[0]} is given twice, as {given[twice[0]]} and with --set; give it once")
-    place = locate("train", dataset, data_dir, train_images, train_annotations)
-    pictures = learn = open_dataset(place, given)
+    judge_place(data_dir, train_images, train_annotations, valid_images, valid_annotations)
+    pictures = learn = open_dataset(locate("train", dataset, data_dir, train_images, train_annotations), given)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names}
     given["exact_masks"] = None if weights and Path(weights).is_dir() else True  # a run knows whether it has them
     if first is None:
         place = locate("val", dataset, data_dir, valid_images, valid_annotations, required=False)
         valid = open_dataset(place, given | {"drop_empty": False}) if place else None
-    else:
-        both = learn, copy.copy(learn)  # so `fit` sees that they are the same on purpose
-        learn, valid = (torch.utils.data.Subset(part, range(min(first, len(part)))) for part in both)
+    else:  # one opened once: so `fit` sees that they are the same on purpose
+        learn, valid = (torch.utils.data.Subset(part, range(min(first, len(part)))) for part in (learn, copy.copy(learn)))
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
     torch.manual_seed(seed)
@@ -259,7 +258,7 @@ def evaluate(
             echo(f"\nwith a score of 0.5 or more, at IoU 0.5:\n{format_mistakes(found)}\n"
                 f"most mistakes: {printable(', '.join(names))}")
 
-    place = locate(split, dataset, data_dir, images, annotations)
+    place = locate(split, dataset, judge_place(data_dir, images, annotations, split=split), images, annotations)
     given |= {"model": load_model(model), "dataset": (measured := open_dataset(place, given)), "report": report}
     if measured.notes:
         echo(f"notes:\n{problem_report(measured.notes)}")

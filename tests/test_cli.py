@@ -209,6 +209,11 @@ def places(work, tmp_path_factory):
     ("check --data-dir {empty}", "has no images"),
     ("check --images {gone} --annotations {world}/annotations/instances_val.json", "no image folder"),
     ("check --images {world}/val", "belong together"),
+    ("check --data-dir {world} --images {world}/val --annotations {world}/annotations/instances_val.json", "--data-dir"),
+    ("evaluate {run} --data-dir {world} --images {world}/val --annotations {gone}", "has no effect where images"),
+    ("evaluate {run} --split train --images {world}/val --annotations {gone}", "--split train has no effect"),
+    ("train --output-dir {out} --data-dir {world} --train-images {gone} --train-annotations {gone} --valid-images {gone} "
+     "--valid-annotations {gone}", "--data-dir"),
     ("check --dataset voc --data-dir {world}", "JPEGImages"),
     ("train --output-dir {out}", "no images to work on"),
     ("train --output-dir {out} --data-dir {empty}", "has no images"),

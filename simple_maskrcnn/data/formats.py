@@ -110,6 +110,11 @@ def voc_objects(
     return found
 
 # %% ../../nbs/data/06_formats.ipynb #ef5490bb
+def _digest(content: dict) -> str:
+    "Of all but `info`: whether the file is as it was converted."
+    return hashlib.sha256(json.dumps({k: v for k, v in content.items() if k != "info"}).encode()).hexdigest()
+
+
 def coco_content(
     annotation_file: Path,  # where it will be written; what is there is judged, too
     image_dir: Path,
@@ -127,12 +132,17 @@ def coco_content(
     state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for paths in files for path in paths]
     digest = hashlib.sha256(repr([3, names, class_names, state]).encode()).hexdigest()
     there = annotation_file.read_bytes() if annotation_file.exists() else b""
-    with suppress(ValueError, KeyError, TypeError):  # it is cut off, or somebody else's
-        if json.loads(there)["info"]["made_from"] == digest:
+    edited = bool(there)
+    with suppress(ValueError, KeyError, TypeError):  # it is no JSON, or somebody else's
+        if (info := (content := json.loads(there))["info"])["made_from"] == digest:
             return None
+        edited = info.get("content") not in (None, _digest(content))
     if there and not there.startswith(b'{"info": {"made_from": "'):
         raise ValueError(f"{printable(annotation_file)} was not written by this conversion, so it is not replaced. Choose "
                          "another place for the result, or move the file away.")
+    if edited:
+        raise ValueError(f"{printable(annotation_file)} was changed by hand after its conversion, and its pictures or masks were "
+                         "changed, too; it is not replaced. To convert anew, move it away, or choose another place.")
     images, annotations = [], []
     for number, (name, paths) in enumerate(zip(tqdm(names, annotation_file.name, disable=not progress), sources), start=1):
         height, width = read_image(image_dir / name).shape[-2:]  # upright, as it will be read
@@ -144,7 +154,8 @@ def coco_content(
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": category, "iscrowd": 0,
                                 **mask_record(mask)})
     categories = [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)]
-    return {"info": {"made_from": digest}, "images": images, "annotations": annotations, "categories": categories}
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    return {"info": {"made_from": digest, "content": _digest(content)}, **content}
 
 
 def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file â†’ its content; None: it stays as it is
@@ -154,9 +165,14 @@ def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file â†
 
 
 def _with_suffix(folder: Path, stems: list[str], suffix: str) -> list[Path]:
-    "The files of a folder: with this suffix, as published, or else with that of another picture."
-    there = {path.stem: path for path in folder.iterdir() if is_picture(path)}
-    return [path if (path := folder / (stem + suffix)).exists() else there.get(stem, path) for stem in stems]
+    "The files of a folder: with this suffix, as published, or else with that of another picture, of which there must be one."
+    there = {}
+    for path in sorted(folder.iterdir()):
+        there.setdefault(path.stem, []).extend([path] * is_picture(path))
+    found = {stem: [path] if (path := folder / (stem + suffix)).exists() else there.get(stem) or [path] for stem in stems}
+    if twice := [paths for paths in found.values() if len(paths) > 1]:
+        raise ValueError(f"{printable(twice[0][0])} and {printable(twice[0][1].name)}: which is meant? Move the other away")
+    return [found[stem][0] for stem in stems]
 
 
 def voc_to_coco(
