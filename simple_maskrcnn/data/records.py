@@ -195,7 +195,9 @@ def file_size(path: Path, pages) -> tuple:  # height, width, or twice None; page
     "The size of a picture as viewers show it, from the first bytes of its file if they tell."
     with suppress(Exception), open_image(path) as file:  # Pillow raises half a dozen types
         if pages is None or getattr(file, "n_frames", 1) == 1:
-            return file.size if file.getexif().get(274) in (5, 6, 7, 8) else file.size[::-1]
+            tags = getattr(file, "tag_v2", {})  # of a TIFF, whose size here may be turned already
+            size = tags.get(257, file.height), tags.get(256, file.width)
+            return size[::-1] if file.getexif().get(274) in (5, 6, 7, 8) else size
     with suppress(Exception):
         return tuple(read_image(path, pages).shape[-2:])
     return None, None
@@ -206,9 +208,8 @@ def image_rules(image: dict, folder: Path, files: set, outside: bool, pages, sai
     key, name = image["id"], image["file_name"]
     need(type(key) in (int, str) or whole(key) is not None, "image id is neither a whole number nor text", "id")
     need(type(name) is str and name, "file_name is not text", "file_name")
-    if type(key) is not int and whole(key) is not None:
-        image["id"] = whole(key)
-        said.append((f"image id {WRITTEN}", "id"))
+    image["id"] = key if whole(key) is None else whole(key)
+    said += [(f"image id {WRITTEN}", "id")] * (type(image["id"]) is not type(key))
     if name not in files:  # in a folder below, behind a link, outside, or nowhere
         need(os.path.isfile(path := folder / name), "image file is missing", "file_name")
         need(outside or path.resolve().is_relative_to(folder), "image file outside of its folder (outside=True allows it)",
@@ -310,8 +311,7 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
     need((image := find(images, key)) is not None, "annotation of an image that is unknown or left out", "image_id")
     need(find(label_of, category) is not None, "annotation of an unknown category", "category_id")
     said += [(f"image_id {WRITTEN}", "image_id")] * (type(key) is not int and key not in images)
-    a["image_id"], width, height = image["id"], image["width"], image["height"]
-    a["category_id"] = whole(category)
+    a["image_id"], a["category_id"], width, height = image["id"], whole(category), image["width"], image["height"]
     said += [(f"category_id {WRITTEN}", "category_id")] * (type(category) is not int)
     if type(crowd) is not int:
         a["iscrowd"] = int(crowd or 0) if type(crowd) in (bool, type(None)) else whole(crowd)
