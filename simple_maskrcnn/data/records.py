@@ -42,10 +42,8 @@ def merge_runs(runs: list[int]) -> list[int]:
     "The same mask without runs of no pixels, but for the first, of zeros, which may have none."
     merged = [0]
     for i, run in enumerate(runs):
-        if run and i % 2 == len(merged) % 2:  # the other colour begins
-            merged.append(run)
-        else:
-            merged[-1] += run
+        merged += [0] * (run > 0 and i % 2 == len(merged) % 2)  # the other colour begins
+        merged[-1] += run
     return merged
 
 # %% ../../nbs/data/08_records.ipynb #06cbd591
@@ -210,6 +208,8 @@ def image_rules(image: dict, folder: Path, files: set, outside: bool, pages, sai
     need(type(name) is str and name, "file_name is not text", "file_name")
     image["id"] = key if whole(key) is None else whole(key)
     said += [(f"image id {WRITTEN}", "id")] * (type(image["id"]) is not type(key))
+    said += [("picture searched for some classes only, as in LVIS (the others are learnt as background)", field)
+             for field in ("neg_category_ids", "not_exhaustive_category_ids") if field in image][:1]
     if name not in files:  # in a folder below, behind a link, outside, or nowhere
         need(os.path.isfile(path := folder / name), "image file is missing", "file_name")
         need(outside or path.resolve().is_relative_to(folder), "image file outside of its folder (outside=True allows it)",
@@ -264,8 +264,7 @@ def outlines(parts: list, said: list) -> list[list]:
         return type(part) is list and len(part) > 0 and all(numbers(point) and len(point) == 2 for point in part)
 
     bare = numbers(parts) or len(parts) > 2 and pairs(parts)
-    parts = [parts] if bare else parts
-    flat = [[number for point in part for number in point] if pairs(part) else part for part in parts]
+    flat = [[*itertools.chain(*part)] if pairs(part) else part for part in ([parts] if bare else parts)]
     need(all(map(numbers, flat)), FORM, "segmentation")
     kept = [part for part in flat if len(part) > 5]
     need(kept, SHORT, "segmentation")
@@ -321,6 +320,7 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
         del a["area"]
         said.append(("area that is null (taken from the mask)", "area"))
     need(type(area := a.get("area", 0)) in (int, float) and -1e12 < area < 1e12, "area is not a finite number", "area")
+    said += [("object marked to be ignored (learnt as any other; what has iscrowd 1 is not)", "ignore")] * bool(a.get("ignore"))
     a["segmentation"] = plain_mask(a["segmentation"], [height, width], said)
     if boxes_from_masks:
         a["bbox"] = coco_mask.toBbox(to_rle(a["segmentation"], (height, width))).tolist()
