@@ -1,6 +1,7 @@
 """Cell nuclei (Data Science Bowl 2018, fluorescence) from scratch: train, evaluate, and draw a sheet of predictions.
 
     python recipes/nuclei.py --data DIR                                                      # on two CPU cores
+    python recipes/nuclei.py --data DIR --weights runs/nuclei --out runs/nuclei2 --epochs 26 --lr 4e-4    # its second part
     python recipes/nuclei.py --data DIR --wide --epochs 120 --batch-size 16                  # on a GPU
 
 DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances_val.json. Why each number is what it is:
@@ -17,6 +18,10 @@ DIR is in COCO layout: train/, val/, annotations/instances_train.json, instances
   less AP, but fewer nuclei found twice, and 0.013 to 0.015 more of TP / (TP + FP + FN). Seen on val, twice.)
 - Not here, since it brought nothing: to stretch the contrast of each picture by its own percentiles, 1 and 99.8 (on a GPU,
   mask AP 0.666 instead of 0.672, and 0.812 instead of 0.828 of the other measure; one run each).
+- The second part goes on with frozen norms. In the first, batch norm sees two windows at a time and uses *their* mean; later it
+  uses the mean over all. With inverted windows among them the two differ much: mask AP 0.627 after the first part (`--lr` as it
+  is, two cores), 0.671 after the second.
+- Windows are inverted, and made brighter and darker, for microscopes that are not in `train`.
 - A nucleus may be 9 pixels wide: `exact_masks`, since pasting at whole pixels makes it a fifth too large, and targets half a
   pixel beside it can't be made good by any training (nbs/network/11_mask_head.ipynb).
 """

@@ -1,10 +1,12 @@
-"""From a run of `nuclei.py` to the network that the package brings: in half precision, measured, with its card and two pictures.
+"""From runs of `nuclei.py` to the network that the package brings: in half precision, measured, with its card and two pictures.
 
-    python recipes/nuclei_card.py --data DIR --run runs/nuclei
+    python recipes/nuclei.py --data DIR --out runs/first
+    python recipes/nuclei.py --data DIR --out runs/second --weights runs/first --epochs 26 --lr 4e-4
+    python recipes/nuclei_card.py --data DIR --runs runs/first runs/second
 
-DIR as of nuclei.py. Writes simple_maskrcnn/models/nuclei and benchmarks/results/nuclei-package.json. Measured on val: the network
-in full and in half precision; with `box_nms_thresh` 0.5, which gives more AP, and 0.4, which is stored, since fewer nuclei are
-found twice; nuclei half and twice as large for the network; pictures of half and twice as many pixels a side; inverted ones.
+Writes simple_maskrcnn/models/nuclei and benchmarks/results/nuclei-package.json. Measured on val: the last run's network in full
+and in half precision; with `box_nms_thresh` 0.5, which gives more AP, and 0.4, which is stored, since fewer nuclei are found
+twice; nuclei half and twice as large for the network; pictures of half and twice as many pixels a side; inverted ones.
 """
 
 import argparse
@@ -45,9 +47,11 @@ weights, stored in half precision ({megabytes:.1f} MB) and computed in float32.
 pictures with 18,419 nuclei to learn from (`train`), 50 with 2,542 to measure (`val`), from several microscopes. CC0 1.0: no
 rights reserved. The two pictures in `pictures/` are of `val`; it has not learned from them.
 
-**Training.** From random weights, by `recipes/nuclei.py`: {epochs} passes over the pictures, {steps:,} steps of 4 windows of 256
-pixels, {minutes:.0f} minutes on {machine}, beside other work. The windows are cut at shorter sides of 320 to
-760 pixels, turned, mirrored, made brighter or darker, and 15 % of them inverted.
+**Training.** From random weights, by `recipes/nuclei.py`: {epochs[0]} passes over the pictures, then {epochs[1]} with frozen
+norms and milder changes of the pictures; {steps:,} steps of 4 windows of 256 pixels, {minutes:.0f} minutes in all,
+on {machine}, beside other work.
+The windows are cut at shorter sides of 320 to 760 pixels (then 440 to 760), turned, mirrored, made brighter or darker, and
+15 % (then 8 %) of them inverted.
 
 **How good, on val.** Mask AP is COCO's, the mean over ten values of IoU. The last column is TP / (TP + FP + FN) at IoU 0.5, of
 detections with a score above 0.5, which are those that `predict` writes.
@@ -104,28 +108,28 @@ def bring_pictures(data: Path) -> None:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with train/, val/ and annotations/")
-    parser.add_argument("--run", type=Path, default=Path("runs/nuclei"), help="of nuclei.py (default: runs/nuclei)")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="of nuclei.py; the last one's network is brought")
     args = parser.parse_args()
-    full = load_model(args.run)
+    full = load_model(args.runs[-1])
     full.roi_heads.detection["nms_thresh"] = 0.4
     shutil.rmtree(FOLDER, ignore_errors=True)
-    load_model(args.run).half().save_pretrained(FOLDER)
+    load_model(args.runs[-1]).half().save_pretrained(FOLDER)
     settings = json.loads((FOLDER / "config.json").read_text()) | {"box_nms_thresh": 0.4}
     (FOLDER / "config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     bring_pictures(args.data)
     rows = []
     for name, (change, options) in VARIANTS.items():
         with tempfile.TemporaryDirectory() as scratch:
-            folder = args.run if "full" in name else FOLDER
+            folder = args.runs[-1] if "full" in name else FOLDER
             model = type(full).from_pretrained(folder, **{"box_nms_thresh": 0.4} | options)
             results = evaluate(model, changed(args.data, Path(scratch), change), max_detections=400)
         cells = [results["segm"]["AP"], results["segm"]["AP50"], results["jaccard50"]["segm"]]
         rows.append({"what": name, "line": f"| {name} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", **results})
         print(rows[-1]["line"])
-    log = [json.loads(line) for line in (args.run / "metrics.jsonl").read_text().splitlines()]
-    steps = [line for line in log if "images_per_s" in line]  # one line in ten steps of four images
-    figures = {"steps": steps[-1]["step"], "epochs": round(steps[-1]["epoch"]),
-               "minutes": sum(40 / line["images_per_s"] for line in steps) / 60,
+    logs = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in args.runs]
+    steps = [[line for line in log if "images_per_s" in line] for log in logs]  # one line in ten steps of four images
+    figures = {"steps": sum(lines[-1]["step"] for lines in steps), "epochs": [round(lines[-1]["epoch"]) for lines in steps],
+               "minutes": sum(40 / line["images_per_s"] for lines in steps for line in lines) / 60,
                "parameters": sum(p.numel() for p in full.parameters()) / 1e6,
                "megabytes": (FOLDER / "model.safetensors").stat().st_size / 1e6}
     here = machine()

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "network.roi_align": ["roi_align"],
     "data.shapes": ["ShapesDataset"],
     "data.coco": ["CocoDataset", "write_shapes"],
+    "data.convert": ["convert"],
     "data.augment": ["eval_transforms", "train_transforms"],
     "evaluation.evaluate": ["evaluate"],
     "training.train": ["fit"],

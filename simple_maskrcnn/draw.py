@@ -204,7 +204,8 @@ def show_detections(
 
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
-    "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints"),
+    "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints",
+             "outlines", "layouts", "recognise", "convert", "split"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -212,7 +213,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict",),
+    "inference": ("predict", "outputs", "trace"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
 BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),

@@ -23,7 +23,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 import simple_maskrcnn
-from simple_maskrcnn import bench, cli
+from simple_maskrcnn import bench, cli, cli_data
 from simple_maskrcnn.data import augment, coco, shapes
 from simple_maskrcnn.evaluation import ap, evaluate
 from simple_maskrcnn.inference import predict
@@ -264,12 +264,12 @@ def test_a_wrong_command_line_is_exit_code_2(line):
     assert code == 2 and "Usage" in said
 
 
-@pytest.mark.parametrize("name", ["", "shapes", "check", "train", "evaluate", "predict", "bench"])
+@pytest.mark.parametrize("name", ["", "shapes", "check", "convert", "split", "train", "evaluate", "predict", "bench"])
 def test_help(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     code, said = here(*name.split(), "--help")
     assert code == 0 and "Usage" in said
-    function = getattr(cli, name, None)
+    function = getattr(cli, name, getattr(cli_data, name, None))
     for parameter in inspect.signature(function).parameters.values() if function else ():
         (hint,) = parameter.annotation.__metadata__
         assert hint.help.split()[0] in said, parameter

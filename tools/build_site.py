@@ -279,7 +279,7 @@ def build(root: Path, out: Path) -> list[Page]:
             name = thing.__name__
             taken = {k for (m, _), k in site["keys"].items() if m.split(".")[0] == page.module.split(".")[0]}
             site["keys"][page.module, name] = key = f"{page.module}.{name}" if name in taken else name
-            if name not in {m.module.split(".")[-1] for m in modules} | {"shapes", "check", "train", "predict", "bench"}:
+            if name not in {m.module.split(".")[-1] for m in modules} | {"shapes", "check", "split", "train", "predict", "bench"}:
                 site["names"][name] = f"reference/{page.wing}.html#{key}"  # a command or a module of that name comes first
     for page, notebook in zip(pages, notebooks, strict=True):
         build_page(page, notebook, out, site)

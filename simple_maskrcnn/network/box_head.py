@@ -81,6 +81,7 @@ def box_detections(
     sizes: list[tuple[int, int]],  # height and width of each image, without its padding
     score_thresh: float = 0.05, nms_thresh: float = 0.5,  # least probability, and IoU above which boxes are one object
     detections_per_img: int = 100, min_size: float = 1e-2,  # least width and height in pixels
+    class_agnostic_nms: bool = False,  # True: a better box also suppresses those of other classes
 ) -> list[dict[str, Tensor]]:  # one an image: `boxes` `[D, 4]`, `labels` `[D]` in 1…C−1, `scores` `[D]`; best first
     "The detections of a batch: threshold, decode, clip, NMS within each class, the best of each image."
     image = torch.cat([torch.full((len(r),), i, device=r.device) for i, r in enumerate(rois)])  # (K,)
@@ -91,7 +92,7 @@ def box_detections(
     boxes = decode(deltas.unflatten(1, (-1, 4))[roi, label], torch.cat(rois)[roi], WEIGHTS)  # (K, C*4) → (M, 4)
     boxes = clip_boxes(boxes, limits).nan_to_num(0.0)  # NaN becomes an empty box
     image = image.where((boxes[:, 2:] - boxes[:, :2] >= min_size).all(1), len(rois))  # too small: of no image
-    groups = image * scores.shape[1] + label  # NMS keeps to one image and one class
+    groups = image if class_agnostic_nms else image * scores.shape[1] + label  # NMS keeps to one image and one class
     keeps = nms_per_image(boxes, score, groups, image, len(rois), nms_thresh, detections_per_img)
     return [{"boxes": boxes[k], "labels": label[k], "scores": score[k]} for k in keeps]
 

@@ -212,6 +212,19 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
     def exact_masks(self, exact: bool):
         self.roi_heads.exact_masks, self.transform.mask_mode = exact, mask_mode(exact)
 
+    @property
+    def category_of(self) -> dict[int, int]:
+        "Label → category id of the dataset that it learnt from; saved with the weights. Assign to change it."
+        return dict(enumerate(self._hub_mixin_config.get("category_ids") or range(1, self.num_classes), start=1))
+
+    @category_of.setter
+    def category_of(self, ids: dict[int, int]):
+        ids = [ids.get(label) for label in range(1, self.num_classes)]
+        check_settings({"category_ids": ids, "num_classes": self.num_classes})
+        self._hub_mixin_config.pop("category_ids", None)
+        if ids != [*range(1, self.num_classes)]:
+            self._hub_mixin_config["category_ids"] = ids
+
 # %% ../../nbs/network/13_model.ipynb #846ea2f8
 def maskrcnn(
     num_classes: int | None = None,  # with the background; None: as many as `class_names`, or those of the weights, or 91

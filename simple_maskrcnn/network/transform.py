@@ -81,7 +81,8 @@ def check_images(images: list[Tensor]) -> None:  # as given to the network
     for i, image in enumerate(images):
         shape = list(getattr(image, "shape", []))
         if not isinstance(image, Tensor) or len(shape) != 3 or shape[0] != 3 or 0 in shape:
-            raise ValueError(f"images[{i}] must be a tensor [3, H, W], got {type(image).__name__} {shape}")
+            raise ValueError(f"images[{i}] must be a tensor [3, H, W], got {type(image).__name__} {shape}; of a path, a Pillow "
+                             "picture or an array, detect(model, image) makes one")
         if image.dtype != torch.uint8 and not image.is_floating_point():
             raise TypeError(f"images[{i}] must be float in 0–1 or uint8, got {image.dtype}")
     finite = torch.stack([image.sum(dtype=torch.float32).isfinite() for image in images])  # a NaN or infinity spoils the sum
@@ -163,8 +164,10 @@ RULES = {  # what a setting must be: a test, and the settings it is for
     "one of ['batch', 'frozen']": (lambda x: _text(x) and x in ("batch", "frozen"), ["norm"]),
     "a number from 0 on": (_number(0), ["norm_eps"]),
     "a whole number from 0 (all is frozen) to 5 (all learns)": (_number(0, 5, int), ["trainable_layers"]),
-    "True or False": (lambda x: isinstance(x, bool), ["v2", "train_resize", "exact_masks"]),
+    "True or False": (lambda x: isinstance(x, bool), [
+        "v2", "train_resize", "exact_masks", "box_class_agnostic_nms"]),
     "None or a list of names": (lambda x: x is None or _list(_text)(x), ["class_names"]),
+    "None or a list of whole numbers": (lambda x: x is None or _list(_number(-(2**63), 2**63 - 1, int))(x), ["category_ids"]),
     "None or a list of lists of numbers above 0": (lambda x: x is None or _list(_list(_positive))(x), ["anchor_sizes"]),
     "a list of numbers above 0": (_list(_positive), ["anchor_ratios"]),
     "a whole number from 1 on, or a list of such": (lambda x: _whole(x) or _list(_whole)(x), ["min_size"]),
@@ -190,7 +193,9 @@ def check_settings(settings: dict) -> None:  # arguments of `MaskRCNN`, all or s
         words, good = rule[name]
         if not good(value):
             raise ValueError(f"{name} must be {words}, got {printable(repr(value))[:100]}")
-    names, count = settings.get("class_names"), settings.get("num_classes")
+    names, count, ids = (settings.get(name) for name in ("class_names", "num_classes", "category_ids"))
+    if None not in (ids, count) and not len(set(ids)) == len(ids) == count - 1:
+        raise ValueError(f"category_ids has {len(set(ids))} different ids for {count - 1} classes beside the background")
     if None not in (names, count) and len(names) != count:
         raise ValueError(f"{len(names)} class names for {count} classes; the first is the background's")
     if names is not None and "background" not in names[0].lower():

@@ -152,10 +152,10 @@ def match_classes(
 # %% ../../nbs/network/15_weights.ipynb #ae5c7716
 SAMPLING = {"box_fg_iou_thresh": "fg_iou", "box_bg_iou_thresh": "bg_iou",  # torchvision's names, and those of our functions
             "box_batch_size_per_image": "size", "box_positive_fraction": "positive_fraction"}
-DETECTION = {f"box_{name}": name for name in ("score_thresh", "nms_thresh", "detections_per_img")}
+DETECTION = {f"box_{name}": name for name in ("score_thresh", "nms_thresh", "detections_per_img", "class_agnostic_nms")}
 
 
-OF_TRAINING = ("num_classes", "class_names", "trainable_layers", "train_resize")  # settings that are not taken over
+OF_TRAINING = ("num_classes", "class_names", "category_ids", "trainable_layers", "train_resize")  # not taken over
 
 
 def take_over(given: dict, old: dict, source: str) -> dict:
@@ -165,7 +165,7 @@ def take_over(given: dict, old: dict, source: str) -> dict:
         raise ValueError(f"backbone: {given['backbone']!r} here, {old['backbone']!r} in {source}, whose weights fit no other; "
                          "leave it out, or begin from other weights")
     for name, value in ({"train_resize": True} | plain).items():  # that one is said also where it is not given
-        if name not in OF_TRAINING[:3] and value != old.get(name, "the default"):
+        if name not in OF_TRAINING[:4] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
     return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
 
@@ -278,8 +278,8 @@ def find_weights(
         state = download(get_model_weights(backbone).IMAGENET1K_V1) if imagenet else read_weights(backbone_weights)
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
-    if settings["num_classes"] == old.get("num_classes"):
-        settings.setdefault("class_names", old["class_names"])
+    if settings["num_classes"] == old.get("num_classes") and "class_names" not in settings:
+        settings |= {name: old[name] for name in ("class_names", "category_ids") if name in old}
     settings.setdefault("norm", "batch" if state is None else "frozen")
     settings.setdefault("trainable_layers", 5 if state is None else 3)
     return state, old, settings

@@ -157,6 +157,7 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
     if unknown := [name for name in (others or [])[1:] if name not in names[1:]]:
         raise ValueError(f"the validation images have the class {unknown[0]!r}, the training images do not: {list(names[1:])}")
     model.class_names = list(names)
+    model.category_of = getattr(behind(parts_of(train)[0])[0], "category_of", None) or {k: k for k in range(1, len(names))}
 
 
 def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator) -> Iterator[tuple]:

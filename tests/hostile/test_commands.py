@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as pytest does for files that stand there
 
 import simple_maskrcnn
-from simple_maskrcnn import cli
+from simple_maskrcnn import cli, cli_data
 from simple_maskrcnn.data.shapes import scene
 from simple_maskrcnn.inference.predict import detect
 
@@ -34,6 +34,8 @@ PATHS = ("", "gone", "\x1b[31mred", "a\nno problems", "x" * 300, "train/000000.p
 COMMANDS = {
     "shapes": "new --train 1 --val 1 --size 32",
     "check": "--data-dir .",
+    "convert": ". made.json",
+    "split": "annotations/instances_train.json 50/50 --images train",
     "train": "--data-dir . --output-dir run --epochs 1 --backbone resnet18 --levels 3,4 --anchor-sizes 8,16,32 --fpn-channels 8 "
              "--box-channels 8 --mask-channels 8 --min-size 32 --max-size 32 --set rpn_post_nms_top_n_train=9",
     "evaluate": "network --data-dir .",
@@ -75,7 +77,7 @@ def values(parameter: inspect.Parameter) -> tuple:
 
 def attempts():
     for name, usual in COMMANDS.items():
-        for parameter in inspect.signature(getattr(cli, name)).parameters.values():
+        for parameter in inspect.signature(getattr(cli, name, getattr(cli_data, name, None))).parameters.values():
             hint = parameter.annotation.__metadata__[0]
             bare = hint.default if isinstance(hint.default, str) else f"--{parameter.name.replace('_', '-')}"
             for value in values(parameter):
