@@ -76,9 +76,13 @@ def locate(
         from simple_maskrcnn.data.formats import voc_to_coco
 
         return data_dir / "JPEGImages", voc_to_coco(data_dir, scratch, (split,))[split]
-    names = [split, f"{split}2017", f"{split}2014"] if data_dir and dataset is Layout.coco else []
-    pairs = [(data_dir / name, data_dir / "annotations" / f"instances_{name}.json") for name in names]
+    years = ["", "2017", "2014"] if data_dir and dataset is Layout.coco else []
+    pairs, others = ([(data_dir / f"{part}{year}", data_dir / f"annotations/instances_{part}{year}.json") for year in years]
+                     for part in (split, "train" if split == "val" else "val"))
     found = [pair for pair in pairs if pair[1].is_file()]
+    if found and sum(pair[1].is_file() or other[1].is_file() for pair, other in zip(pairs, others)) > 1:
+        warnings.warn(f"{data_dir} holds datasets of several years, {split} is taken from {found[0][1].name}; to choose others, "
+                      "name images and annotations yourself", stacklevel=2)
     if required and not found:
         looked = f"there is none of {', '.join(str(file) for _, file in pairs)}" if pairs else "no images to work on"
         raise FileNotFoundError(f"{looked}; give a --data-dir in COCO's layout, or with --dataset voc in PASCAL VOC's, "

@@ -98,15 +98,23 @@ def voc_objects(
     if known and known[-1] > len(class_names):
         raise ValueError(f"{printable(class_file)} has class {known[-1]}, and {len(class_names)} are known, {class_names[0]} to "
                          f"{class_names[-1]}. Write the names of your own, one a line, into class_names.txt in the folder")
-    for index in np.unique(objects[(objects != 0) & (objects != 255)]).tolist():
-        votes = np.bincount(classes[objects == index], minlength=256)[1 : 1 + len(class_names)]
+    bins = len(class_names) + 1
+    painted = np.bincount(classes.ravel(), minlength=bins)[1:bins]
+    lost = painted.copy()  # the pixels of each class that come into no object of it
+    for index in np.unique(objects[objects != 0]).tolist():
+        votes = np.bincount(classes[objects == index], minlength=bins)[1:bins]
+        if index == 255 and (objects.dtype.itemsize == 1 or not votes.any()):  # void; of 16 bits, it may be an object
+            lost -= votes
+            continue
         if not votes.any():
             raise ValueError(f"{object_file}: object {index} has no class; at its {(objects == index).sum()} pixels, "
                              f"{class_file.name} has {np.unique(classes[objects == index]).tolist()}, and classes are "
                              f"1…{len(class_names)}")
         found.append((objects == index, int(votes.argmax()) + 1))
-    if alone := sorted({class_names[k - 1] for k in known} - {class_names[category - 1] for _, category in found}):
-        warnings.warn(f"{printable(class_file)}: {', '.join(alone)} without an object, passed over", stacklevel=2)
+        lost[votes.argmax()] -= votes.max()
+    if told := ", ".join(f"{lost[k]} of {painted[k]} pixels of {class_names[k]}" for k in np.flatnonzero(lost > 0.01 * painted)):
+        warnings.warn(f"{printable(class_file)}: {told} without an object of that class, passed over or in the mask of "
+                      f"another; in {printable(object_file)}, each object needs a number of its own", stacklevel=2)
     return found
 
 # %% ../../nbs/data/06_formats.ipynb #ef5490bb
