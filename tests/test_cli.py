@@ -102,7 +102,8 @@ def test_predict_writes_what_the_library_finds(work, tmp_path):
     said = command("predict", "network", "pictures", "--score-threshold", 0.05, "--masks", "--output-dir", "found", cwd=tmp_path)
     assert "2 images" in said
     network = predict.load_model(tmp_path / "network", "cpu")
-    again = predict.predict_files(network, tmp_path / "pictures", tmp_path / "again", score_threshold=0.05, masks=True, progress=False)
+    again = predict.predict_files(network, tmp_path / "pictures", tmp_path / "again", score_threshold=0.05, masks=True,
+                                  progress=False)
     assert (tmp_path / "found/predictions.json").read_bytes() == again["file"].read_bytes()
     coco = COCO(tmp_path / "found/predictions.json")
     assert len(coco.anns) == again["objects"] > 0

@@ -163,7 +163,7 @@ def take_over(given: dict, old: dict, source: str) -> dict:
     if plain.get("backbone", old["backbone"]) != old["backbone"]:
         raise ValueError(f"backbone: {given['backbone']!r} here, {old['backbone']!r} in {source}, whose weights fit no other; "
                          "leave it out, or begin from other weights")
-    for name, value in ({"train_resize": True} | plain).items():  # that one is said also where it is not given
+    for name, value in ({"train_resize": True} | plain if "train_resize" in old else plain).items():  # said if not given, too
         if name not in OF_TRAINING[:4] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
     return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
