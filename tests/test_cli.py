@@ -102,7 +102,8 @@ def test_predict_writes_what_the_library_finds(work, tmp_path):
     said = command("predict", "network", "pictures", "--score-threshold", 0.05, "--masks", "--output-dir", "found", cwd=tmp_path)
     assert "2 images" in said
     network = predict.load_model(tmp_path / "network", "cpu")
-    again = predict.predict_files(network, tmp_path / "pictures", tmp_path / "again", score_threshold=0.05, progress=False)
+    again = predict.predict_files(network, tmp_path / "pictures", tmp_path / "again", score_threshold=0.05, masks=True,
+                                  progress=False)
     assert (tmp_path / "found/predictions.json").read_bytes() == again["file"].read_bytes()
     coco = COCO(tmp_path / "found/predictions.json")
     assert len(coco.anns) == again["objects"] > 0
@@ -209,6 +210,11 @@ def places(work, tmp_path_factory):
     ("check --data-dir {empty}", "has no images"),
     ("check --images {gone} --annotations {world}/annotations/instances_val.json", "no image folder"),
     ("check --images {world}/val", "belong together"),
+    ("check --data-dir {world} --images {world}/val --annotations {world}/annotations/instances_val.json", "--data-dir"),
+    ("evaluate {run} --data-dir {world} --images {world}/val --annotations {gone}", "has no effect where images"),
+    ("evaluate {run} --split train --images {world}/val --annotations {gone}", "--split train has no effect"),
+    ("train --output-dir {out} --data-dir {world} --train-images {gone} --train-annotations {gone} --valid-images {gone} "
+     "--valid-annotations {gone}", "--data-dir"),
     ("check --dataset voc --data-dir {world}", "JPEGImages"),
     ("train --output-dir {out}", "no images to work on"),
     ("train --output-dir {out} --data-dir {empty}", "has no images"),
@@ -241,7 +247,7 @@ def places(work, tmp_path_factory):
     ("evaluate {run} --data-dir {world} --backend coco", "--backend coco"),
     ("predict {run} {hollow} --output-dir {out}", "no image in the folder"),
     ("predict {run} {world}/val --output-dir {world}/val/000000.png", "000000.png"),
-    ("predict {run} {world}/val --output-dir {foreign}", "masks is there already"),
+    ("predict {run} {world}/val --masks --output-dir {foreign}", "masks is there already"),
     ("evaluate {run} --data-dir {world} --output-dir {foreign}", "metrics.json is there already"),
     ("train --output-dir {out} --data-dir {world} --jitter 2,0.1,64", "--jitter 2,0.1,64: give the least"),
     ("train --output-dir {out} --data-dir {world} --scales -5", "--scales -5: sides"),

@@ -434,6 +434,38 @@ def test_a_run_says_what_it_is_told_otherwise_and_when_best_stays_behind(tmp_pat
     assert "best/ stays the network of before" in said
     said = go_on(3, "a", transforms=eval_transforms())
     assert not any(word in said for word in ("not used", "than before", "best/ stays", "training, part 1"))
+    assert "best/ begins anew" in said  # other transforms of the validation images, too
+
+
+def test_a_record_says_which_weights_a_run_began_with(tiny, tmp_path, capsys):
+    def began_with(name, **options):
+        fit(tiny, shapes(), epochs=1, output_dir=tmp_path / name, batch_size=4, **options)
+        return json.loads((tmp_path / name / "config.json").read_text())["weights"]
+
+    assert began_with("a") is None and began_with("b", ema=0.5) == str(tmp_path / "a")
+    assert began_with("c") == str(tmp_path / "b")
+    tiny.load_state_dict(tiny.state_dict())
+    assert began_with("d") == "a state dict"
+    capsys.readouterr()
+    fit(tiny, shapes(), epochs=2, output_dir=tmp_path / "d", batch_size=4)  # the network in memory is that of the run
+    assert "not used" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "d/config.json").read_text())["weights"] == "a state dict"
+    assert began_with("e") == str(tmp_path / "d")
+
+
+def test_best_begins_anew_where_ap_is_measured_otherwise(tiny, tmp_path, monkeypatch, capsys):
+    ap = iter([0.6, 0.5, 0.4])
+
+    def found(*_, **__):
+        figures = {"AP": next(ap)}
+        return {"loss": {"loss_mask": 1.0}, "bbox": figures, "segm": figures, "per_class": {"segm": {}}}
+
+    monkeypatch.setattr("simple_maskrcnn.training.run.evaluate", found)
+    for epochs, most, best, anew in ((1, 100, 0.6, False), (2, 100, 0.6, False), (3, 200, 0.4, True)):
+        fit(tiny, shapes(), shapes(), epochs=epochs, output_dir=tmp_path, batch_size=4, max_detections=most)
+        assert load_checkpoint(tmp_path)["progress"]["best"] == best
+        said = capsys.readouterr().out
+        assert ("max_detections: 100 in the checkpoint, 200 now" in said) == ("best/ begins anew" in said) == anew
 
 
 def test_best_is_the_latest_of_equal_ap_and_needs_one(tiny, tmp_path, monkeypatch):

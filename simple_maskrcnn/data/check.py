@@ -198,6 +198,7 @@ NOTES = (  # the kinds of this module and of hints; then parts of the names of t
     TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
+    "learnt as",
 )
 
 

@@ -98,18 +98,31 @@ def voc_objects(
     if known and known[-1] > len(class_names):
         raise ValueError(f"{printable(class_file)} has class {known[-1]}, and {len(class_names)} are known, {class_names[0]} to "
                          f"{class_names[-1]}. Write the names of your own, one a line, into class_names.txt in the folder")
-    for index in np.unique(objects[(objects != 0) & (objects != 255)]).tolist():
-        votes = np.bincount(classes[objects == index], minlength=256)[1 : 1 + len(class_names)]
+    bins = len(class_names) + 1
+    painted = np.bincount(classes.ravel(), minlength=bins)[1:bins]
+    lost = painted.copy()  # the pixels of each class that come into no object of it
+    for index in np.unique(objects[objects != 0]).tolist():
+        votes = np.bincount(classes[objects == index], minlength=bins)[1:bins]
+        if index == 255 and (objects.dtype.itemsize == 1 or not votes.any()):  # void; of 16 bits, it may be an object
+            lost -= votes
+            continue
         if not votes.any():
             raise ValueError(f"{object_file}: object {index} has no class; at its {(objects == index).sum()} pixels, "
                              f"{class_file.name} has {np.unique(classes[objects == index]).tolist()}, and classes are "
                              f"1…{len(class_names)}")
         found.append((objects == index, int(votes.argmax()) + 1))
-    if alone := sorted({class_names[k - 1] for k in known} - {class_names[category - 1] for _, category in found}):
-        warnings.warn(f"{printable(class_file)}: {', '.join(alone)} without an object, passed over", stacklevel=2)
+        lost[votes.argmax()] -= votes.max()
+    if told := ", ".join(f"{lost[k]} of {painted[k]} pixels of {class_names[k]}" for k in np.flatnonzero(lost > 0.01 * painted)):
+        warnings.warn(f"{printable(class_file)}: {told} without an object of that class, passed over or in the mask of "
+                      f"another; in {printable(object_file)}, each object needs a number of its own", stacklevel=2)
     return found
 
 # %% ../../nbs/data/06_formats.ipynb #ef5490bb
+def _digest(content: dict) -> str:
+    "Of all but `info`: whether the file is as it was converted."
+    return hashlib.sha256(json.dumps({k: v for k, v in content.items() if k != "info"}).encode()).hexdigest()
+
+
 def coco_content(
     annotation_file: Path,  # where it will be written; what is there is judged, too
     image_dir: Path,
@@ -127,12 +140,17 @@ def coco_content(
     state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for paths in files for path in paths]
     digest = hashlib.sha256(repr([3, names, class_names, state]).encode()).hexdigest()
     there = annotation_file.read_bytes() if annotation_file.exists() else b""
-    with suppress(ValueError, KeyError, TypeError):  # it is cut off, or somebody else's
-        if json.loads(there)["info"]["made_from"] == digest:
+    edited = bool(there)
+    with suppress(ValueError, KeyError, TypeError):  # it is no JSON, or somebody else's
+        if (info := (content := json.loads(there))["info"])["made_from"] == digest:
             return None
+        edited = info.get("content") not in (None, _digest(content))
     if there and not there.startswith(b'{"info": {"made_from": "'):
         raise ValueError(f"{printable(annotation_file)} was not written by this conversion, so it is not replaced. Choose "
                          "another place for the result, or move the file away.")
+    if edited:
+        raise ValueError(f"{printable(annotation_file)} was changed by hand after its conversion, and its pictures or masks were "
+                         "changed, too; it is not replaced. To convert anew, move it away, or choose another place.")
     images, annotations = [], []
     for number, (name, paths) in enumerate(zip(tqdm(names, annotation_file.name, disable=not progress), sources), start=1):
         height, width = read_image(image_dir / name).shape[-2:]  # upright, as it will be read
@@ -144,7 +162,8 @@ def coco_content(
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": category, "iscrowd": 0,
                                 **mask_record(mask)})
     categories = [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)]
-    return {"info": {"made_from": digest}, "images": images, "annotations": annotations, "categories": categories}
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    return {"info": {"made_from": digest, "content": _digest(content)}, **content}
 
 
 def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file → its content; None: it stays as it is
@@ -154,9 +173,14 @@ def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file �
 
 
 def _with_suffix(folder: Path, stems: list[str], suffix: str) -> list[Path]:
-    "The files of a folder: with this suffix, as published, or else with that of another picture."
-    there = {path.stem: path for path in folder.iterdir() if is_picture(path)}
-    return [path if (path := folder / (stem + suffix)).exists() else there.get(stem, path) for stem in stems]
+    "The files of a folder: with this suffix, as published, or else with that of another picture, of which there must be one."
+    there = {}
+    for path in sorted(folder.iterdir()):
+        there.setdefault(path.stem, []).extend([path] * is_picture(path))
+    found = {stem: [path] if (path := folder / (stem + suffix)).exists() else there.get(stem) or [path] for stem in stems}
+    if twice := [paths for paths in found.values() if len(paths) > 1]:
+        raise ValueError(f"{printable(twice[0][0])} and {printable(twice[0][1].name)}: which is meant? Move the other away")
+    return [found[stem][0] for stem in stems]
 
 
 def voc_to_coco(

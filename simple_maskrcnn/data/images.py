@@ -104,10 +104,10 @@ def open_image(path: str | Path) -> Image.Image:
     except Image.DecompressionBombError as error:  # it names the pixels first
         _check_pixels(int(str(error).split("(")[1].split()[0]))
         raise
-    except UnidentifiedImageError:
-        if Path(path).suffix.lower() in (".heic", ".heif"):
-            raise SoundFile("Pillow does not read HEIC; save it as JPEG or PNG") from None
-        raise
+    except UnidentifiedImageError as error:
+        heic = Path(path).suffix.lower() in (".heic", ".heif")
+        raise SoundFile("Pillow does not read HEIC; save it as JPEG or PNG") if heic else error from None
+    file.filename = ""  # with a path, Pillow maps the file, and a turned TIFF in rows of the length that they have upright
     _check_pixels(file.width * file.height)
     return file
 

@@ -42,10 +42,8 @@ def merge_runs(runs: list[int]) -> list[int]:
     "The same mask without runs of no pixels, but for the first, of zeros, which may have none."
     merged = [0]
     for i, run in enumerate(runs):
-        if run and i % 2 == len(merged) % 2:  # the other colour begins
-            merged.append(run)
-        else:
-            merged[-1] += run
+        merged += [0] * (run > 0 and i % 2 == len(merged) % 2)  # the other colour begins
+        merged[-1] += run
     return merged
 
 # %% ../../nbs/data/08_records.ipynb #06cbd591
@@ -195,7 +193,9 @@ def file_size(path: Path, pages) -> tuple:  # height, width, or twice None; page
     "The size of a picture as viewers show it, from the first bytes of its file if they tell."
     with suppress(Exception), open_image(path) as file:  # Pillow raises half a dozen types
         if pages is None or getattr(file, "n_frames", 1) == 1:
-            return file.size if file.getexif().get(274) in (5, 6, 7, 8) else file.size[::-1]
+            tags = getattr(file, "tag_v2", {})  # of a TIFF, whose size here may be turned already
+            size = tags.get(257, file.height), tags.get(256, file.width)
+            return size[::-1] if file.getexif().get(274) in (5, 6, 7, 8) else size
     with suppress(Exception):
         return tuple(read_image(path, pages).shape[-2:])
     return None, None
@@ -206,9 +206,10 @@ def image_rules(image: dict, folder: Path, files: set, outside: bool, pages, sai
     key, name = image["id"], image["file_name"]
     need(type(key) in (int, str) or whole(key) is not None, "image id is neither a whole number nor text", "id")
     need(type(name) is str and name, "file_name is not text", "file_name")
-    if type(key) is not int and whole(key) is not None:
-        image["id"] = whole(key)
-        said.append((f"image id {WRITTEN}", "id"))
+    image["id"] = key if whole(key) is None else whole(key)
+    said += [(f"image id {WRITTEN}", "id")] * (type(image["id"]) is not type(key))
+    said += [("picture searched for some classes only, as in LVIS (the others are learnt as background)", field)
+             for field in ("neg_category_ids", "not_exhaustive_category_ids") if field in image][:1]
     if name not in files:  # in a folder below, behind a link, outside, or nowhere
         need(os.path.isfile(path := folder / name), "image file is missing", "file_name")
         need(outside or path.resolve().is_relative_to(folder), "image file outside of its folder (outside=True allows it)",
@@ -263,8 +264,7 @@ def outlines(parts: list, said: list) -> list[list]:
         return type(part) is list and len(part) > 0 and all(numbers(point) and len(point) == 2 for point in part)
 
     bare = numbers(parts) or len(parts) > 2 and pairs(parts)
-    parts = [parts] if bare else parts
-    flat = [[number for point in part for number in point] if pairs(part) else part for part in parts]
+    flat = [[*itertools.chain(*part)] if pairs(part) else part for part in ([parts] if bare else parts)]
     need(all(map(numbers, flat)), FORM, "segmentation")
     kept = [part for part in flat if len(part) > 5]
     need(kept, SHORT, "segmentation")
@@ -310,8 +310,7 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
     need((image := find(images, key)) is not None, "annotation of an image that is unknown or left out", "image_id")
     need(find(label_of, category) is not None, "annotation of an unknown category", "category_id")
     said += [(f"image_id {WRITTEN}", "image_id")] * (type(key) is not int and key not in images)
-    a["image_id"], width, height = image["id"], image["width"], image["height"]
-    a["category_id"] = whole(category)
+    a["image_id"], a["category_id"], width, height = image["id"], whole(category), image["width"], image["height"]
     said += [(f"category_id {WRITTEN}", "category_id")] * (type(category) is not int)
     if type(crowd) is not int:
         a["iscrowd"] = int(crowd or 0) if type(crowd) in (bool, type(None)) else whole(crowd)
@@ -321,6 +320,7 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
         del a["area"]
         said.append(("area that is null (taken from the mask)", "area"))
     need(type(area := a.get("area", 0)) in (int, float) and -1e12 < area < 1e12, "area is not a finite number", "area")
+    said += [("object marked to be ignored (learnt as any other; what has iscrowd 1 is not)", "ignore")] * bool(a.get("ignore"))
     a["segmentation"] = plain_mask(a["segmentation"], [height, width], said)
     if boxes_from_masks:
         a["bbox"] = coco_mask.toBbox(to_rle(a["segmentation"], (height, width))).tolist()

@@ -53,6 +53,9 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
         if n != len(names):
             raise ValueError(f"the model has {n} classes, the dataset {len(names)} (with the background), and the model "
                              "does not know their names; give them, background first, in model.class_names or in its config.json")
+        if own is None:
+            warnings.warn("the model has no class names: its labels are taken for the dataset's by number; set model.class_names",
+                          stacklevel=3)
         return categories, category_of, category_of
     if unknown := [name for name in names[1:] if name not in own[1:]]:
         raise ValueError(f"the model has no class {unknown[0]!r}; its classes are {list(own[1:])[:9]}. If only the names "

@@ -196,7 +196,10 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
     @property
     def class_names(self) -> list[str] | None:
         "By label, the background first. Assign others to rename the classes; `save_pretrained` writes them."
-        return self._hub_mixin_config.get("class_names")
+        if (names := self._hub_mixin_config.get("class_names")) and len(names) != self.num_classes:
+            raise ValueError(f"the network has {len(names)} class names, and now a predictor for {self.num_classes} classes: set "
+                             "model.class_names to theirs, the background first, or to None")
+        return names
 
     @class_names.setter
     def class_names(self, names: list[str] | None):

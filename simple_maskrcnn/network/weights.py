@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torchvision.models import detection as tv
 from torchvision.models import WeightsEnum, get_model_weights
 
-from ..files import printable
+from ..files import printable, replace_files
 from .transform import check_settings
 
 # %% ../../nbs/network/15_weights.ipynb #4afbced9
@@ -93,8 +93,7 @@ def load_weights(
     own, levels, entries = model.state_dict(), levels or [], len(set(re.findall(r"inner_blocks\.\d", " ".join(state))))
     old = old_levels or (levels if entries == len(levels) else [2, 3, 4, 5] if levels and entries == 4 else [])  # []: unknown
     state = {_todays_name(name, old, levels): tensor for name, tensor in state.items()}
-    fitting = _fits(own, state)
-    if not fitting:
+    if not (fitting := _fits(own, state)):
         first = printable([*state, None][0])[:100]
         raise ValueError(f"{source}: none of its {len(state)} tensors fits this network; the first is '{first}'")
     body = [name for name in own if name.startswith("backbone.body.") and "num_batches" not in name]
@@ -164,7 +163,7 @@ def take_over(given: dict, old: dict, source: str) -> dict:
     if plain.get("backbone", old["backbone"]) != old["backbone"]:
         raise ValueError(f"backbone: {given['backbone']!r} here, {old['backbone']!r} in {source}, whose weights fit no other; "
                          "leave it out, or begin from other weights")
-    for name, value in ({"train_resize": True} | plain).items():  # that one is said also where it is not given
+    for name, value in ({"train_resize": True} | plain if "train_resize" in old else plain).items():  # said if not given, too
         if name not in OF_TRAINING[:4] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
     return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
@@ -280,9 +279,8 @@ def find_weights(
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
     if settings["num_classes"] == old.get("num_classes") and "class_names" not in settings:
         settings |= {name: old[name] for name in ("class_names", "category_ids") if name in old}
-    settings.setdefault("norm", "batch" if state is None else "frozen")
-    settings.setdefault("trainable_layers", 5 if state is None else 3)
-    return state, old, settings
+    norm, layers = ("batch", 5) if state is None else ("frozen", 3)
+    return state, old, {"norm": norm, "trainable_layers": layers} | settings
 
 
 class SavedNetwork(PyTorchModelHubMixin):
@@ -326,21 +324,25 @@ class SavedNetwork(PyTorchModelHubMixin):
 
     def save_pretrained(self, save_directory: str | Path, **options):  # options: as of `huggingface_hub`
         "Write the weights and the settings as they are now; the classes' names among them."
-        check_settings(settings := self.settings())
-        with torch.device("meta"):  # shapes without numbers
-            made = type(self)(**settings)
+        with torch.device("meta"):  # shapes without numbers; settings that cannot be right are refused
+            made = type(self)(**(settings := self.settings()))
         check_whole(made.state_dict(), self.state_dict(), "the network was changed, and would not be read again")
-        self._hub_mixin_config = settings
         (folder := Path(save_directory)).mkdir(parents=True, exist_ok=True)
+        try:
+            if (folder / CONFIG).exists():
+                read_settings(folder)
+        except ValueError as error:
+            raise FileExistsError(f"{error}; that file is no network's, and is not replaced: give another folder") from error
+        self._hub_mixin_config = settings
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as draft:  # what is there stays until all is written
             done = super().save_pretrained(draft, **{"repo_id": folder.name} | options)
             shutil.copymode(Path(draft, CONFIG), Path(draft, WEIGHTS))  # safetensors lets nobody else read it
-            for file in sorted(Path(draft).iterdir()):  # the weights last
-                os.replace(file, folder / file.name)
+            replace_files(Path(draft), folder)
         return done
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False):
         "As PyTorch's, but weights that are not finite are refused."
         check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
+        self.weights_from = "a state dict"  # until somebody who knows more says so
         return super().load_state_dict(state_dict, strict, assign)
 

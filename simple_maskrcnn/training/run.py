@@ -34,7 +34,7 @@ from ..evaluation.evaluate import evaluate
 from ..files import MetricsFile, say, write_atomic
 from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
-    changes, differences, load_checkpoint, save_checkpoint, save_model, settle, tidy,
+    changes, differences, load_checkpoint, same_measure, save_checkpoint, save_model, settle, tidy,
 )
 from .optim import update_ema
 
@@ -212,13 +212,16 @@ class Run:
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
+        if self.record["weights"] == str(self.folder):  # the same network in a second call: it began where the run did
+            self.record["weights"] = None
         then = saved.get("record", self.record)
         text = "\n".join([text, *changes(then, self.record)])
         old, new = (record["validation"] for record in (then, self.record))
         if new is None and (self.folder / "best").is_dir():
             text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
-        elif old and new and old.get("annotations") != new.get("annotations"):
-            self.best = -1  # not to be compared
+        elif old and new and not same_measure(old, new):
+            self.best = -1
+            text += "\nAP is measured otherwise now, and cannot be compared: best/ begins anew"
         self.record |= {"weights": then["weights"], "validation": new or old}
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
 

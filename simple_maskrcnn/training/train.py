@@ -187,8 +187,9 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
               kinds: Sequence[str] = ()) -> Iterator[str]:  # kinds: of notes that are errors, see `data.check.strict`
     "What is looked at before the first step, and said about it; a problem is an error."
     check_classes(model, train, valid)
-    if model.class_names is None:
-        yield "the training images and the network have no class names: classes go by number; model.class_names = […] names them"
+    if names_of(train) is None:
+        nobody, named = (" and the network", "") if (own := model.class_names) is None else ("", f" to the network's, {own[1:9]}")
+        yield f"the training images{nobody} have no class names: classes go by number{named}; model.class_names = […] names them"
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and accelerator.num_processes == 1:
         yield "without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two"
     for name, report in reports_of(model, train, valid, accelerator):
@@ -303,23 +304,23 @@ def fit(
     prepared = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
     average = copy.deepcopy(model).requires_grad_(False) if ema else None  # now the same on all processes
     run = Run(folder, accelerator, model, *prepared, average, ema, loader, json.loads(json.dumps(settings)),
-              record_of(getattr(model, "weights_from", None), train, valid))
+              record_of(getattr(model, "weights_from", None), train, valid, max_detections))
     options = dict(batch_size=batch_size, num_workers=num_workers, max_detections=max_detections, backend=backend)
     with ExitStack() as afterwards, stop_signals() as signals, warnings.catch_warnings():
         afterwards.callback(unwrap, accelerator, model)
         warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1×1 filters: both layouts are the same memory
         with run.writing():
             on_main(accelerator, lambda: afterwards.enter_context(hold(folder)))
+        afterwards.callback(lambda: run.step and setattr(model, "weights_from", str(folder)))
         run.pick_up(resume, epochs, rates)
-        log = Log(run, epochs, log_every, arguments)
-        afterwards.callback(log.bar.close)
+        afterwards.callback((log := Log(run, epochs, log_every, arguments)).bar.close)
         for epoch in range(run.epoch + 1, epochs + 1):
             take_steps(run, log, rates, signals, clip_norm, save_every)
             due = valid if epoch % eval_every == 0 or epoch == epochs else None
             end_epoch(run, log, due, signals, **options)
+        if average is not None:
+            model.load_state_dict(average.state_dict())
     if own:
         accelerator.end_training()
-    if average is not None:
-        model.load_state_dict(average.state_dict())
     last = {"valid" if "valid" in record else "train": record for record in log.file.records}
     return {"step": run.step, "epoch": run.epoch, "best": run.best, **last}
