@@ -28,7 +28,9 @@ from .proposals import RegionProposalNetwork
 from .roi_align import roi_align
 from .rpn import RPNHead, matched_boxes
 from .transform import Transform, check_images, check_targets, mask_mode, resize_boxes, without_crowds
-from .weights import DETECTION, SAMPLING, SavedNetwork, check_settings, find_weights, load_weights, match_classes
+from simple_maskrcnn.network.weights import (
+    CONFIG, DETECTION, PUBLISHED, SAMPLING, SavedNetwork, check_settings, find_weights, load_weights, match_classes,
+)
 
 # %% ../../nbs/network/13_model.ipynb #52de8ccf
 class RoIHeads(nn.Module):
@@ -246,6 +248,8 @@ def maskrcnn(
         options["class_names"] = ["background", *classes]
     options |= {"num_classes": num_classes, "backbone": backbone, "levels": levels, "trainable_layers": trainable_layers}
     given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(weights, str) and weights in PUBLISHED and Path(weights, CONFIG).is_file():
+        warnings.warn(f"weights={weights!r} are torchvision's; for the network in the folder here write './{weights}'", stacklevel=2)
     state, old, settings = find_weights(weights, backbone_weights, given, MaskRCNN.from_pretrained)
     model = MaskRCNN(**settings)
     if state is not None:
