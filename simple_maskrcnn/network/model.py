@@ -249,7 +249,7 @@ def maskrcnn(
     options |= {"num_classes": num_classes, "backbone": backbone, "levels": levels, "trainable_layers": trainable_layers}
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(weights, str) and weights in PUBLISHED and Path(weights, CONFIG).is_file():
-        warnings.warn(f"weights={weights!r} are torchvision's; for the network in the folder here write './{weights}'", stacklevel=2)
+        warnings.warn(f"weights={weights!r} are torchvision's; the network in the folder here is './{weights}'", stacklevel=2)
     state, old, settings = find_weights(weights, backbone_weights, given, MaskRCNN.from_pretrained)
     model = MaskRCNN(**settings)
     if state is not None:
