@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm.auto import tqdm
 
+from .coco import content_digest
 from .formats import masks_to_coco
 from .images import is_hidden
 from simple_maskrcnn.data.layouts import (
@@ -152,17 +153,18 @@ def refuse_foreign(files: list[Path], made_by: str) -> None:
     for file in files:
         if os.path.lexists(file):
             with suppress(ValueError, KeyError, TypeError, OSError):
-                if json.loads(file.read_bytes())["info"]["made_by"] == made_by:
+                info = (there := json.loads(file.read_bytes()))["info"]
+                if info["made_by"] == made_by and info.get("content") in (None, content_digest(there)):
                     continue
-            raise ValueError(f"{printable(file)} was not written by this command, so it is not replaced. Choose another place "
-                             "for the result, or move the file away.")
+            raise ValueError(f"{printable(file)} was not written by this command, or was changed since, so it is not replaced. "
+                             "Choose another place for the result, or move the file away.")
 
 
 def write_contents(contents: dict[Path, dict], made_by: str, **info) -> None:  # annotation file → content
     "Write annotation files, each whole or not at all, and none if one of them would replace somebody else's."
     refuse_foreign([*contents], made_by)
     for file, content in contents.items():
-        text = json.dumps({"info": {"made_by": made_by, **info}} | content).encode()
+        text = json.dumps({"info": {"made_by": made_by, **info, "content": content_digest(content)}} | content).encode()
         if not file.exists() or file.read_bytes() != text:
             write_atomic(file, lambda draft, text=text: draft.write(text))
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .coco import mask_record
+from .coco import content_digest, mask_record
 from .images import SoundFile, is_hidden, is_picture, named_errors, open_pages, read_image
 from ..files import printable, write_atomic
 
@@ -118,11 +118,6 @@ def voc_objects(
     return found
 
 # %% ../../nbs/data/06_formats.ipynb #ef5490bb
-def _digest(content: dict) -> str:
-    "Of all but `info`: whether the file is as it was converted."
-    return hashlib.sha256(json.dumps({k: v for k, v in content.items() if k != "info"}).encode()).hexdigest()
-
-
 def coco_content(
     annotation_file: Path,  # where it will be written; what is there is judged, too
     image_dir: Path,
@@ -144,7 +139,7 @@ def coco_content(
     with suppress(ValueError, KeyError, TypeError):  # it is no JSON, or somebody else's
         if (info := (content := json.loads(there))["info"])["made_from"] == digest:
             return None
-        edited = info.get("content") not in (None, _digest(content))
+        edited = info.get("content") not in (None, content_digest(content))
     if there and not there.startswith(b'{"info": {"made_from": "'):
         raise ValueError(f"{printable(annotation_file)} was not written by this conversion, so it is not replaced. Choose "
                          "another place for the result, or move the file away.")
@@ -163,7 +158,7 @@ def coco_content(
                                 **mask_record(mask)})
     categories = [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    return {"info": {"made_from": digest, "content": _digest(content)}, **content}
+    return {"info": {"made_from": digest, "content": content_digest(content)}, **content}
 
 
 def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file → its content; None: it stays as it is
