@@ -12,7 +12,6 @@ import os
 import re
 import tempfile
 import warnings
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm.auto import tqdm
 
-from .coco import content_digest
+from .coco import is_own, sealed
 from .formats import masks_to_coco
 from .images import is_hidden
 from simple_maskrcnn.data.layouts import (
@@ -151,11 +150,7 @@ MADE_BY = "simple_maskrcnn.convert"
 def refuse_foreign(files: list[Path], made_by: str) -> None:
     "Stop before a file is replaced that the same command has not written."
     for file in files:
-        if os.path.lexists(file):
-            with suppress(ValueError, KeyError, TypeError, OSError):
-                info = (there := json.loads(file.read_bytes()))["info"]
-                if info["made_by"] == made_by and info.get("content") in (None, content_digest(there)):
-                    continue
+        if os.path.lexists(file) and not is_own(file, made_by):
             raise ValueError(f"{printable(file)} was not written by this command, or was changed since, so it is not replaced. "
                              "Choose another place for the result, or move the file away.")
 
@@ -164,7 +159,7 @@ def write_contents(contents: dict[Path, dict], made_by: str, **info) -> None:  #
     "Write annotation files, each whole or not at all, and none if one of them would replace somebody else's."
     refuse_foreign([*contents], made_by)
     for file, content in contents.items():
-        text = json.dumps({"info": {"made_by": made_by, **info, "content": content_digest(content)}} | content).encode()
+        text = json.dumps(sealed(content, made_by=made_by, **info)).encode()
         if not file.exists() or file.read_bytes() != text:
             write_atomic(file, lambda draft, text=text: draft.write(text))
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .coco import content_digest, mask_record
+from .coco import intact, mask_record, sealed
 from .images import SoundFile, is_hidden, is_picture, named_errors, open_pages, read_image
 from ..files import printable, write_atomic
 
@@ -137,9 +137,9 @@ def coco_content(
     there = annotation_file.read_bytes() if annotation_file.exists() else b""
     edited = bool(there)
     with suppress(ValueError, KeyError, TypeError):  # it is no JSON, or somebody else's
-        if (info := (content := json.loads(there))["info"])["made_from"] == digest:
+        if (content := json.loads(there))["info"]["made_from"] == digest:
             return None
-        edited = info.get("content") not in (None, content_digest(content))
+        edited = not intact(content)
     if there and not there.startswith(b'{"info": {"made_from": "'):
         raise ValueError(f"{printable(annotation_file)} was not written by this conversion, so it is not replaced. Choose "
                          "another place for the result, or move the file away.")
@@ -157,8 +157,7 @@ def coco_content(
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": category, "iscrowd": 0,
                                 **mask_record(mask)})
     categories = [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    return {"info": {"made_from": digest, "content": content_digest(content)}, **content}
+    return sealed({"images": images, "annotations": annotations, "categories": categories}, made_from=digest)
 
 
 def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file → its content; None: it stays as it is
