@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .formats import _indices, voc_classes
+from .coco import mask_record
+from .formats import _indices, _with_suffix, paired, voc_classes
 from .images import is_picture, named_errors, open_image
 from .outlines import Pictures, Reading, Sample, picture_size, take, take_points
 from .records import shown
@@ -179,29 +180,29 @@ def voc_table(folder: Path) -> tuple[dict[int, str], bool]:  # value → class; 
     return dict(enumerate(voc_classes(folder), start=1)), False
 
 
-def painted(file: Path, colours: bool) -> np.ndarray:  # whole numbers [H, W]; 0 is no object, nor is void
+def painted(file: Path, colours: bool) -> np.ndarray:  # whole numbers [H, W]; of colours, 0 is void, too
     if not colours:
-        return np.where((values := _indices(file)) == 255, 0, values)
+        return _indices(file)
     with named_errors(file), open_image(file) as image:
         values = np.asarray(image.convert("RGB")).astype(np.int64) @ (65536, 256, 1)  # [H, W, 3] → [H, W]
     return np.where(values == VOID, 0, values)
 
 
 def read_voc(image: Path, files: list[Path], table: dict, colours: bool, part: str = "") -> Sample:  # files: objects, classes
-    "The objects painted into one picture and their classes into another; the majority of an object's pixels names its class."
+    "The objects painted into one picture and their classes into another, as `formats.paired` pairs them."
     size, (objects, classes) = picture_size(image), (painted(file, colours) for file in files)
     if not objects.shape == classes.shape == size:
         raise ValueError(f"it has {objects.shape} pixels, {files[1].name} {classes.shape}, its picture {size} (height, width)")
-    drawn = []
-    for value, rle in value_masks(objects).items():
-        values, votes = np.unique(classes[objects == value], return_counts=True)
-        votes = {table.get(v, v): n for v, n in zip(values.tolist(), votes.tolist()) if v}
-        if not votes:
-            raise ValueError(f"object {value} has no class at any of its {(objects == value).sum()} pixels in {files[1].name}")
-        name = max(votes, key=votes.get)
-        if not isinstance(name, str):
-            raise ValueError(f"object {value} has the class {name} in {files[1].name}, which is not in the folder's list")
-        drawn.append((name, rle, f"object {value}"))
+    void, names = 0 if colours else 255, [*table.values()]
+    values, places = np.unique(classes, return_inverse=True)
+    if unknown := [value for value in values.tolist() if value not in {0, void, *table}]:
+        raise ValueError(f"it has the class {unknown[0]} in {files[1].name}, which is not in the folder's list")
+    label_of = {value: k for k, value in enumerate(table, start=1)}
+    classes = np.array([label_of.get(value, 0) for value in values.tolist()])[places.reshape(classes.shape)]
+    if colours:  # each another object
+        objects = np.unique(objects, return_inverse=True)[1].reshape(objects.shape) + (objects.min() > 0)
+    found = paired(objects, classes, names, *files)
+    drawn = [(names[label - 1], mask_record(mask)["segmentation"], f"object {number}") for number, mask, label in found]
     return Sample(image, drawn, files[0], size, part)
 
 
@@ -209,16 +210,16 @@ def voc_files(folder: Path, pictures: Pictures) -> list[tuple[str, Path, list[Pa
     "The pictures of a folder in VOC's layout: of its lists train and val, or, as LabelMe has none, all."
     homes = [next(path for path in (folder / f"{name}PNG", folder / name) if path.is_dir())
              for name in ("SegmentationObject", "SegmentationClass")]
-    there = [{path.stem: path for path in home.iterdir() if is_picture(path)} for home in homes]
     lists = [file for file in sorted((folder / "ImageSets/Segmentation").glob("*.txt")) if file.stem in ("train", "val", "test")]
     lists = lists or sorted((folder / "ImageSets/Segmentation").glob("*.txt"))
-    stems = {file.stem if len(lists) > 1 else "": file.read_text("utf-8-sig").split() for file in lists} or {"": sorted(there[0])}
+    stems = {file.stem if len(lists) > 1 else "": file.read_text("utf-8-sig").split() for file in lists} or {
+        "": sorted({path.stem for path in homes[0].iterdir() if is_picture(path)})}
     found = []
     for part, names in stems.items():
-        for stem in names:
-            if missing := [home for home, files in zip(homes, there) if stem not in files]:
+        for stem, *files in zip(names, *(_with_suffix(home, names, ".png") for home in homes)):
+            if missing := [file.parent for file in files if not file.is_file()]:
                 raise FileNotFoundError(f"there is no picture {printable(stem)}.* in {missing[0]}; is the dataset complete?")
-            found.append((part, pictures.of_stem(stem, folder / "JPEGImages"), [files[stem] for files in there]))
+            found.append((part, pictures.of_stem(stem, folder / "JPEGImages"), files))
     return found
 
 # %% ../../nbs/data/11_layouts.ipynb #4a3ac972
