@@ -31,7 +31,7 @@ from simple_maskrcnn.data.outlines import (
 )
 from .recognise import FORMATS, file_kind, recognise
 from .records import UNLISTED, check_coco, load_coco, to_rle
-from ..files import printable, write_atomic
+from ..files import files_below, printable, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #b4be5610
 def read_samples(
@@ -79,7 +79,7 @@ def _yolo_parts(folder: Path, files: list[Path], pictures: Pictures, classes: li
     table = dict(enumerate(classes)) if classes else yolo_names(named[0])
     images = [path for paths in pictures.by_name.values() for path in paths]
     if pictures.folder != folder:  # the texts are elsewhere
-        texts = {text.stem: text for text in sorted(folder.rglob("*.txt"))}
+        texts = {text.stem: text for text in files_below(folder)[0] if text.suffix == ".txt"}
         texts = [texts.get(image.stem, folder / f"{image.stem}.txt") for image in images]
         return table, [(part_of(text, folder), image, text) for image, text in zip(images, texts)]
     found = lists and yolo_pictures(lists[0], pictures) or [(part_of(image, folder), image) for image in images]
@@ -235,7 +235,7 @@ def convert(
 def _files_of(source: Path, format: str) -> list[Path]:
     "The files of a format that was named, by their suffix alone: one that cannot be read shall be told."
     ends = {"qupath": (".geojson", ".json"), "imagej": (".zip", ".roi"), "yolo": (".yaml", ".yml")}.get(format, (".json",))
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in ends and not is_hidden(path))
+    files = [path for path in files_below(source)[0] if path.suffix.lower() in ends and not is_hidden(path)]
     files = files if source.is_dir() else [source]
     return files if format != "yolo" else [file for file in files if file_kind(file) == "yolo" and file.suffix in ends]
 

@@ -19,7 +19,7 @@ from .formats import _indices, _with_suffix, paired, voc_classes
 from .images import is_picture, named_errors, open_image
 from .outlines import Pictures, Reading, Sample, picture_size, take, take_points
 from .records import shown
-from ..files import printable
+from ..files import files_below, printable
 
 # %% ../../nbs/data/11_layouts.ipynb #3cfc14af
 LINE = re.compile(r"\s*\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$")  # of YOLO text: a class and numbers
@@ -62,7 +62,7 @@ def yolo_pictures(file: Path, pictures: Pictures) -> list[tuple[str, Path]]:  # 
             if path is None:
                 raise FileNotFoundError(f'{file}: "{part}" is {shown(place)}, and there is no {printable(tries[0])}')
             if path.is_dir():
-                names = sorted(name for name in path.rglob("*") if is_picture(name))
+                names = [*filter(is_picture, files_below(path)[0])]
             else:
                 lines = path.read_text("utf-8-sig").splitlines()
                 names = [pictures.find(line.strip(), path.parent) for line in lines if line.strip()]

@@ -24,7 +24,7 @@ from .coco import mask_record
 from .images import is_picture, named_errors
 from .records import file_size, shown
 from .shapes import polygon_mask
-from ..files import printable
+from ..files import files_below, printable
 
 # %% ../../nbs/data/10_outlines.ipynb #fe8bfcd3
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> list[list[float]]:  # two opposite corners
@@ -129,7 +129,7 @@ class Pictures:
 
     def __init__(self, folder: Path):
         self.folder, self.by_name, self.by_stem = folder, {}, {}
-        for path in sorted(path for path in folder.rglob("*") if is_picture(path) and path.is_file()):
+        for path in (path for path in files_below(folder)[0] if is_picture(path) and path.is_file()):
             self.by_name.setdefault(path.name, []).append(path)
             self.by_stem.setdefault(path.stem, []).append(path)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from .images import is_hidden, is_picture
 from .layouts import LINE, label_pairs
 from .outlines import Pictures, load_json
-from ..files import printable
+from ..files import files_below, printable
 
 # %% ../../nbs/data/12_recognise.ipynb #e23eee81
 FORMATS = {  # as `format` and `--from` name them
@@ -87,7 +87,7 @@ def recognise(source: str | Path) -> tuple[str, list[Path]]:  # a key of FORMATS
     else:
         if (source / "JPEGImages").is_dir() and [*source.glob("SegmentationObject*")]:
             return "voc", []
-        files = sorted(path for path in source.rglob("*") if path.is_file() and not is_picture(path) and not is_hidden(path))
+        files = [path for path in files_below(source)[0] if path.is_file() and not is_picture(path) and not is_hidden(path)]
         found = {file: file_kind(file) for file in files if file.suffix.lower() != ".txt"}
         if not any(found.values()):
             found = {file: kind for file in files if (kind := file_kind(file))}
