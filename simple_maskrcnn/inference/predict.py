@@ -197,7 +197,7 @@ def _write(content: dict, output_dir: Path, done: dict, records: dict, ids: dict
 def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume: bool, kinds: list[str]) -> dict:
     """Name → record and annotations of the pictures that an earlier call has done with the same network and settings, the
     head of `content`, and in all formats (`kinds`). All other results of earlier calls are removed."""
-    places = {kind: PLACES[kind][0].split("/")[0] for kind in PLACES}
+    places = dict(zip(PLACES, OWN[1:]))
     old = claim(output_dir, [OWN[0], *map(places.get, kinds)], OWN[0], _is_ours) or {"images": [], "annotations": []}
     before = {*old.get("formats", ["overlays", "labels"] if old["images"] else [])} & PLACES.keys()
     claim(output_dir, [places[kind] for kind in kinds if kind not in before], "", bool)  # nor what no earlier call wrote
