@@ -177,6 +177,7 @@ def train(
     accumulate: Annotated[int, training("batches for one step", **some)] = 1,
     seed: Annotated[int, training("of weights, order and augmentation", min=0)] = 0,
     eval_every: Annotated[int, training("epochs between two evaluations", min=1)] = 1,
+    patience: Annotated[int | None, training("end after so many epochs without a better AP", min=1)] = None,
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch", min=1)] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int, training("detections of one class in an image that count for AP", min=11)] = 100,
@@ -192,13 +193,13 @@ def train(
     import torch
 
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
-    from simple_maskrcnn.training.train import judge
+    from simple_maskrcnn.training.preflight import judge
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
     given["train_resize"] = not (scales or crop or large_scale_jitter)  # else these have set the size already
     usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
-    judge(usual | arguments(given, fit))  # what is wrong is said before anything is read
+    judge(usual | arguments(given, fit), fit)  # what is wrong is said before anything is read
     train_transforms(**arguments(given, train_transforms))
     settings = dict(map(setting, set_ or []))
     if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
@@ -271,7 +272,8 @@ def predict(
     model: _Model,
     paths: Annotated[list[Path], typer.Argument(help="images, and folders of images with their subfolders")],
     output_dir: Annotated[Path, option("gets predictions.json, overlays/ and other formats")] = Path("predictions"),
-    score_threshold: Annotated[float, option("a lower score is left out; there is none below 0.05", min=0, max=1)] = 0.5,
+    score_threshold: Annotated[float | None, option("a lower score is left out; else what validation found best, or 0.5",
+                                                    min=0, max=1)] = None,
     max_detections: Annotated[int | None, option("of a picture; if not given, as the network was made", **side)] = None,
     overlays: Annotated[bool, option("write the images with masks, boxes and names drawn into them")] = True,
     masks: Annotated[bool, option("write label images: 16-bit PNG, the number of the object in each pixel")] = False,

@@ -79,10 +79,10 @@ def to_image(
 def detect(
     model: MaskRCNN,  # in any mode
     image: str | Path | Image.Image | np.ndarray | Tensor,  # one picture, see `to_image`
-    score_threshold: float = 0.5,  # detections with less are dropped; the network itself drops those below 0.05
+    score_threshold: float | None = None,  # detections with less are dropped; None: the network's thresholds, or 0.5
 ) -> Detections:
     "What a network finds in one picture, with masks as run lengths."
-    if np.isnan(score_threshold):
+    if score_threshold is not None and np.isnan(score_threshold):
         raise ValueError("score_threshold=nan is no number")
     image = to_image(image)
     with evaluation_mode(model):
@@ -90,7 +90,9 @@ def detect(
     boxes, scores = result["boxes"], result["scores"]
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
-    keep = (scores >= score_threshold) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # thinner than that is no object
+    limits = model.score_thresholds if score_threshold is None else [score_threshold] * (model.num_classes - 1)
+    least = scores.new_tensor([1, *limits])[result["labels"]]
+    keep = (scores >= least) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # thinner than that is no object
     result = {key: value[keep].cpu() for key, value in result.items()}
     result["masks"] = encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), exact=model.exact_masks)
     return Detections(result, image.shape[-2:], model.class_names, model.category_of)
@@ -159,8 +161,7 @@ def _records(files: list[Path], root: Path) -> dict[str, dict]:
 
 def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info) -> tuple[dict, dict, dict]:
     "The head of predictions.json; image ids by name, if there are annotations; label → category id."
-    class_names = model.class_names or [str(label) for label in range(model.num_classes)]
-    ids, category_of = {}, model.category_of
+    class_names, ids, category_of = model.names, {}, model.category_of
     if annotations:
         ids, theirs = ids_in(annotations, records)
         if not ids:
@@ -172,6 +173,7 @@ def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info
         if len(ids) < len(records):
             warnings.warn(f"{len(records) - len(ids)} of {len(records)} pictures are left out: {printable(annotations)} does not "
                           f"list them, the first is {printable(next(name for name in records if name not in ids))}", stacklevel=3)
+    info["score_threshold"] = model.score_thresholds if info["score_threshold"] is None else info["score_threshold"]
     return {"info": info, "categories": categories(class_names, category_of)}, ids, category_of
 
 
@@ -239,7 +241,7 @@ def predict_files(
     paths: str | Path | Iterable[str | Path],  # pictures and folders, see `find_images`
     output_dir: str | Path,  # gets predictions.json, overlays/ and what `to` names
     *,
-    score_threshold: float = 0.5,  # detections with a lower score are left out, everywhere
+    score_threshold: float | None = None,  # detections with a lower score are left out, everywhere; None: as of `detect`
     max_detections: int | None = None,  # of a picture, the best; None: as many as the network was made for, mostly 100
     overlays: bool = True,  # write each picture with boxes, masks and names drawn into it
     masks: bool = False,  # write a label image of each picture, PNG with 16 bits, as `to="labels"`
@@ -295,7 +297,7 @@ def predict_files(
                 full += len(result["scores"]) >= limit
                 shrunk += min(transform.min_size[-1] / min(h, w), transform.max_size / max(h, w)) < 0.25
                 if overlays:
-                    drawn = to_pil_image(draw_result(image, result, model.class_names or [*map(str, range(model.num_classes))]))
+                    drawn = to_pil_image(draw_result(image, result, model.names))
                     path = result_file(output_dir, "overlays", record["output"])
                     write_atomic(path, lambda file, drawn=drawn: drawn.save(file, "PNG"))
                 things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
@@ -318,15 +320,15 @@ def draw_sheet(
     dataset: Dataset,  # gives (image, target)
     path: str | Path,  # of the PNG
     n: int = 6,  # pictures: the first ones of the dataset
-    score_threshold: float = 0.5,  # detections with less are not drawn
+    score_threshold: float | None = None,  # detections with less are not drawn; None: as of `detect`
 ) -> None:
     "Pictures of a dataset, with what is annotated above and what the network finds below."
-    n, names = min(n, len(dataset)), model.class_names or ["background", *map(str, range(1, model.num_classes))]
+    n = min(n, len(dataset))
     figure = Figure(figsize=(2.6 * n, 5.6), layout="constrained")
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
         shown = to_dtype(image, torch.uint8, scale=True)
         for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
-            show_image(draw_result(shown, result, names), f"{len(result['boxes'])} {what}", ax)
+            show_image(draw_result(shown, result, model.names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))
