@@ -87,12 +87,11 @@ def detect(
     image = to_image(image)
     with evaluation_mode(model):
         (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False)
-    boxes, scores = result["boxes"], result["scores"]
+    boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
     limits = model.score_thresholds if score_threshold is None else [score_threshold] * (model.num_classes - 1)
-    least = scores.new_tensor([1, *limits])[result["labels"]]
-    keep = (scores >= least) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # thinner than that is no object
+    keep = (scores >= scores.new_tensor([1, *limits])[labels]) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # no thinner ones
     result = {key: value[keep].cpu() for key, value in result.items()}
     result["masks"] = encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), exact=model.exact_masks)
     return Detections(result, image.shape[-2:], model.class_names, model.category_of)
@@ -162,6 +161,7 @@ def _records(files: list[Path], root: Path) -> dict[str, dict]:
 def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info) -> tuple[dict, dict, dict]:
     "The head of predictions.json; image ids by name, if there are annotations; label → category id."
     class_names, ids, category_of = model.names, {}, model.category_of
+    limits = limits[0] if len(set(limits := model.score_thresholds)) == 1 else limits
     if annotations:
         ids, theirs = ids_in(annotations, records)
         if not ids:
@@ -173,7 +173,7 @@ def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info
         if len(ids) < len(records):
             warnings.warn(f"{len(records) - len(ids)} of {len(records)} pictures are left out: {printable(annotations)} does not "
                           f"list them, the first is {printable(next(name for name in records if name not in ids))}", stacklevel=3)
-    info["score_threshold"] = model.score_thresholds if info["score_threshold"] is None else info["score_threshold"]
+    info["score_threshold"] = limits if info["score_threshold"] is None else info["score_threshold"]
     return {"info": info, "categories": categories(class_names, category_of)}, ids, category_of
 
 
