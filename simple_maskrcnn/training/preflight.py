@@ -6,6 +6,7 @@
 __all__ = ['PRECISIONS', 'judge', 'check_classes', 'reports_of', 'by_heart', 'check_all']
 
 # %% ../../nbs/training/06_preflight.ipynb #pf00impo
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +43,8 @@ _NAMES = {"schedule": SCHEDULES, "optimizer": tuple(DECAY), "precision": PRECISI
 
 def judge(given: dict, function: Callable) -> None:  # the arguments of `fit`; `fit` itself
     "Refuse what nobody can mean, before anything is read or written."
-    optional = {name for name, kind in function.__annotations__.items() if "None" in str(kind)}
+    parameters = inspect.signature(function).parameters
+    optional = {name for name, parameter in parameters.items() if "None" in str(parameter.annotation)}
     for name, value in given.items():
         right, asked = True, ""
         if name in _WHOLE:
@@ -61,7 +63,7 @@ def judge(given: dict, function: Callable) -> None:  # the arguments of `fit`; `
             given["schedule"] == "multistep" and not milestones):
         raise ValueError(f"milestones={milestones!r}: give epochs above 0, at least one for schedule='multistep'")
     for name, (other, values) in _ONLY.items():
-        if given[name] not in (function.__kwdefaults__[name], []) and given[other] not in values:
+        if given[name] not in (parameters[name].default, []) and given[other] not in values:
             raise ValueError(f"{name}={given[name]!r} has no effect with {other}={given[other]!r}, only with {values[0]!r}")
     there = sorted(map(str, get_available_trackers()))
     if unknown := [name for name in trackers if isinstance(name, str) and name not in [*there, "all"]]:
@@ -115,8 +117,10 @@ def by_heart(train: Dataset, valid: Dataset) -> bool:
 
 
 def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator,
-              kinds: Sequence[str] = ()) -> Iterator[str]:  # kinds: of notes that are errors, see `data.check.strict`
+              kinds: Sequence[str] = (), patience: int | None = None) -> Iterator[str]:  # as of `fit`; kinds: `strict` there
     "What is looked at before the first step, and said about it; a problem is an error."
+    if patience and valid is None:
+        raise ValueError(f"patience={patience} waits for a better AP, which needs validation images: give valid")
     check_classes(model, train, valid)
     if names_of(train) is None:
         nobody, named = (" and the network", "") if (own := model.class_names) is None else ("", f" to the network's, {own[1:9]}")
