@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT := Path(__file__).resolve().parent.parent))
 
 from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.data.coco import mask_record
@@ -57,7 +57,6 @@ def write(folder: Path, n: int, seed: int = 0) -> None:
             record = {"segmentation": [polygon], "area": float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2),
                       "bbox": [x.min(), y.min(), np.ptp(x), np.ptp(y)]}
             if j == 6:
-                from pycocotools import mask as coco_mask
                 record = mask_record(coco_mask.decode(to_rle([polygon], SIZE)))
             annotations.append({"id": len(annotations) + 1, "image_id": k, "category_id": 1 + j % 5, "iscrowd": 0, **record})
     categories = [{"id": c, "name": f"class {c}"} for c in range(1, 7)]
