@@ -1,11 +1,11 @@
-"""Minutes that `check` takes for 20,000 pictures: the first time, and again when nothing has changed.
+"""Minutes that `check` takes for 20,000 pictures: the first time, again when nothing has changed, and with a page and a copy.
 
 Each picture is another JPEG of 480×640 pixels with seven objects of COCO's kind: polygons of some twenty points, and one
-mask in runs. One in a thousand has a fault, so that there is something to tell. Both looks are processes of their own,
-started as a user starts them; beside the seconds that passed stand those that the processor was busy with it (threads
+mask in runs. One in a thousand has a fault, so that there is something to tell. Each look is a process of its own,
+started as a user starts it; beside the seconds that passed stand those that the processor was busy with it (threads
 together), which other programs on the machine disturb less, and the machine's load.
 
-usage: python benchmarks/check.py [--images N] [--report] [--keep DIR] [--json FILE]
+usage: python benchmarks/check.py [--images N] [--keep DIR] [--json FILE]
 """
 
 import argparse
@@ -64,7 +64,7 @@ def write(folder: Path, n: int, seed: int = 0) -> None:
     (folder / "train.json").write_text(json.dumps(content))
 
 
-def measure(folder: Path, *words: str) -> dict:
+def measure(folder: Path, *words: str | Path) -> dict:
     """Seconds of one `check`, from the start of its process to its end."""
     command = [sys.executable, "-m", "simple_maskrcnn.cli", "check", "--images", folder / "train", "--annotations",
                folder / "train.json", *words]
@@ -72,7 +72,6 @@ def measure(folder: Path, *words: str) -> dict:
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode in (0, 1), done.stderr  # 1: there are faults
-    print(done.stdout[:600])
     return {"seconds": round(seconds, 1), "processor_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime
                                                                     - before.ru_stime, 1),
             "load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2), "peak_mb": after.ru_maxrss // 1024}
@@ -89,8 +88,10 @@ def main():
         if not (folder / "train.json").is_file():
             write(folder, args.images)
         (folder / ".train.check.json").unlink(missing_ok=True)
-        figures = {"images": args.images, "megabytes": round(sum(p.stat().st_size for p in (folder / "train").iterdir()) / 1e6)}
-        for name, words in {"first": (), "again": ()}.items():
+        extra = "--report", folder / "report.html", "--fix", folder / "fixed.json"
+        size = sum(path.stat().st_size for path in (folder / "train").iterdir())
+        figures = {"images": args.images, "objects": 7 * args.images, "megabytes": round(size / 1e6)}
+        for name, words in {"first": (), "again": (), "report and fix": extra}.items():
             figures[name] = measure(folder, *words)
             print(f"{name}: {figures[name]}", flush=True)
     if args.json:
