@@ -88,7 +88,7 @@ def locate(
     if required and not found:
         looked = f"there is none of {', '.join(str(file) for _, file in pairs)}" if pairs else "no images to work on"
         raise FileNotFoundError(f"{looked}; give a --data-dir in COCO's layout, or with --dataset voc in PASCAL VOC's, "
-                                f"or name a folder of images and an annotation file{advice(data_dir, data_dir) if data_dir else ''}")
+                                f"or name images and an annotation file{advice(data_dir, data_dir) if data_dir else ''}")
     return found[0] if found else None
 
 

@@ -157,7 +157,7 @@ def read_json(file: Path) -> dict:
                          "fields), and only one can count; write the file anew")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise ValueError(f"{name} has no list {key!r}; a COCO file has 'images', 'annotations' and 'categories'{advice(file)}")
+            raise ValueError(f"{name} has no list {key!r}; a COCO file has images, annotations and categories{advice(file)}")
     return content
 
 
