@@ -30,7 +30,7 @@ from simple_maskrcnn.data.outlines import (
     Pictures, Reading, Sample, read_imagej, read_labelme, read_qupath, read_via,
 )
 from .recognise import FORMATS, file_kind, recognise
-from .records import UNLISTED, check_coco, load_coco, to_rle
+from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #b4be5610
@@ -208,8 +208,8 @@ def convert(
     elif format == "coco":
         known, tidied = Pictures(root), {}
         for part, file in coco_parts(found[1], folder).items():
-            content, _, label_of, _ = load_coco(file)
-            tidied[part] = tidy_coco(content, file, reading, known, part), label_of, file
+            content = tidy_coco(read_json(file), file, reading, known, part)
+            tidied[part] = content, load_coco(file, content)[2], file
         root = image_root([image["path"] for content, *_ in tidied.values() for image in content["images"]], root)
         contents = {part: finished_coco(*those, root, reading) for part, those in tidied.items()}
     else:

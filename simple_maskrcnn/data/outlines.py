@@ -217,11 +217,14 @@ CLASS_WORDS = "class", "label", "category", "name", "type"  # what the field of 
 
 def _via_shape(shape: dict) -> list[list[float]]:
     kind = take(shape, "name", str)
-    if kind == "polygon":
+    if kind in ("polygon", "polyline"):
         columns = [take(shape, key, list) for key in ("all_points_x", "all_points_y")]
         if len(columns[0]) != len(columns[1]):
             raise ValueError(f"it has {len(columns[0])} values of x and {len(columns[1])} of y")
-        return [take_points([*zip(*columns)]).ravel().tolist()]
+        points = take_points([*zip(*columns)])
+        if kind == "polyline" and np.hypot(*(points[0] - points[-1])) > 3:
+            raise ValueError('its "name" is "polyline", and its ends lie apart: it surrounds no pixels')
+        return [points.ravel().tolist()]
     fields = {"rect": ("x", "y", "width", "height"), "circle": ("cx", "cy", "r", "r"), "ellipse": ("cx", "cy", "rx", "ry")}
     if kind not in fields:
         raise ValueError(f'its "name" is {shown(kind)}, which surrounds no pixels')
@@ -239,6 +242,8 @@ def via_class_field(records: list[dict]) -> str | None:  # None: the regions hav
 
 
 def _via_class(values: dict, field: str | None) -> str:
+    if field and values.get(field) is None:
+        raise ValueError(f'it has no "{field}", and that is the class')
     name = take(values, field, (str, dict)) if field else "object"
     if isinstance(name, dict):  # boxes to tick
         ticked = [option for option, on in name.items() if on]
