@@ -17,7 +17,6 @@ from pathlib import Path
 
 from PIL import Image
 from pycocotools import mask as coco_mask
-from tqdm.auto import tqdm
 
 from .coco import is_own, sealed
 from .formats import masks_to_coco
@@ -31,7 +30,7 @@ from simple_maskrcnn.data.outlines import (
 )
 from .recognise import FORMATS, file_kind, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
-from ..files import files_below, printable, write_atomic
+from ..files import files_below, printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #b4be5610
 def read_samples(
@@ -56,7 +55,7 @@ def read_samples(
         own = next((file for name in ("labels.txt", "classes.txt") if (file := folder / name).is_file()), None)
         if own:
             names = [name for name in yolo_names(own).values() if name not in ("__ignore__", "_background_")]
-    for file, read, arguments in tqdm(calls, FORMATS[format], disable=not progress):
+    for file, read, arguments in progress_bar(calls, FORMATS[format], disable=not progress):
         with reading.at(file):
             found = read(*arguments)
             samples += found if isinstance(found, list) else [found]

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from .coco import intact, mask_record, sealed
 from .images import SoundFile, is_hidden, is_picture, named_errors, open_pages, read_image
-from ..files import printable, write_atomic
+from ..files import printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/06_formats.ipynb #359e3ecb
 VOC_CLASSES = ("aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
@@ -155,7 +154,8 @@ def coco_content(
         raise ValueError(f"{printable(annotation_file)} was changed by hand after its conversion, and its pictures or masks were "
                          "changed, too; it is not replaced. To convert anew, move it away, or choose another place.")
     images, annotations = [], []
-    for number, (name, paths) in enumerate(zip(tqdm(names, annotation_file.name, disable=not progress), sources), start=1):
+    names = progress_bar(names, annotation_file.name, disable=not progress)
+    for number, (name, paths) in enumerate(zip(names, sources), start=1):
         height, width = read_image(image_dir / name).shape[-2:]  # upright, as it will be read
         images.append({"id": number, "file_name": name, "height": height, "width": width})
         for mask, category in objects(paths):

@@ -222,7 +222,7 @@ def _via_shape(shape: dict) -> list[list[float]]:
         if len(columns[0]) != len(columns[1]):
             raise ValueError(f"it has {len(columns[0])} values of x and {len(columns[1])} of y")
         points = take_points([*zip(*columns)])
-        if kind == "polyline" and np.hypot(*(points[0] - points[-1])) > 3:
+        if kind == "polyline" and np.hypot(*(points[0] - points[-1])) > 0.1 * np.ptp(points, axis=0).max():
             raise ValueError('its "name" is "polyline", and its ends lie apart: it surrounds no pixels')
         return [points.ravel().tolist()]
     fields = {"rect": ("x", "y", "width", "height"), "circle": ("cx", "cy", "r", "r"), "ellipse": ("cx", "cy", "rx", "ry")}
@@ -269,6 +269,8 @@ def read_via(file: Path, reading: Reading, pictures: Pictures) -> list[Sample]:
                 with reading.at(file, place := f"{shown(key)}, regions[{k}]"):
                     shape = _via_shape(take(region, "shape_attributes", dict))
                     objects.append((_via_class(take(region, "region_attributes", dict, {}), field), shape, place))
+                    if region["shape_attributes"]["name"] == "polyline":
+                        reading.note("lines whose ends meet are taken as outlines", file)
             samples.append(Sample(image, objects, file, picture_size(image)))
     return samples
 

@@ -22,10 +22,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import to_dtype, to_pil_image
-from tqdm.auto import tqdm
 
 from ..evaluation.ap import coco_objects
-from ..files import files_below, hold, printable, write_atomic
+from ..files import files_below, hold, printable, progress_bar, write_atomic
 from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
@@ -283,7 +282,7 @@ def predict_files(
         kept, full, shrunk, written = len(done), 0, 0, time.monotonic()
         try:
             model.roi_heads.detection = {**usual, "detections_per_img": limit}
-            for name, record in tqdm(records.items(), "predict", disable=not progress):
+            for name, record in progress_bar(records.items(), "predict", disable=not progress):
                 if name in done:
                     continue
                 try:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import FrozenBatchNorm2d
 
+from ..cards import network_card
 from .anchors import AnchorGenerator
 from .backbone import Backbone, freeze_layers, still_norms
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
@@ -189,6 +190,9 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         freeze_layers(self.backbone.body, trainable_layers)
         self.train()  # all but the norms that are frozen
         self.to(memory_format=torch.channels_last)
+
+    def _repr_html_(self) -> str:
+        return network_card(self)
 
     @property
     def num_classes(self) -> int:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,11 @@ from matplotlib.figure import Figure
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from ..data.loader import AspectBatchSampler
 from ..draw import COLORS, default_device
 from ..evaluation.evaluate import evaluate
-from ..files import MetricsFile, say, write_atomic
+from ..files import MetricsFile, progress_bar, say, write_atomic
 from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
     changes, differences, load_checkpoint, same_measure, save_checkpoint, save_model, settle, tidy,
@@ -251,8 +251,7 @@ class Log:
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
             self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
-        moves = sys.stderr.isatty() or "ipykernel" in sys.modules  # a bar in a file is a hundred bytes a step: lines are better
-        self.bar = tqdm(total=self.steps, initial=run.step, unit="step", disable=not (self.main and moves))
+        self.bar = progress_bar(desc="step", total=self.steps, initial=run.step, unit="step", disable=not self.main)
 
     def restart_clock(self) -> None:
         self.since, self.begun = time.perf_counter(), self.run.step
@@ -267,10 +266,7 @@ class Log:
         record = mean_record(run.window) | {"lr": run.optimizer.param_groups[0]["lr"], "images_per_s": speed,
                                             "memory_mb": memory_mb(run.accelerator.device)}
         self.add({"step": run.step, "epoch": run.step / self.per_epoch, **record}, record)
-        text = "loss {loss:.3f}, {images_per_s:.1f} images/s, {memory_mb} MB".format(**record)
-        self.bar.set_postfix_str(text)
-        if self.main and self.bar.disable:
-            say(f"step {run.step} of {self.steps}: {text}")
+        self.bar.set_postfix_str("loss {loss:.3f}, {images_per_s:.1f} images/s, {memory_mb} MB".format(**record), refresh=False)
         run.window = []
         if time.perf_counter() - self.drawn > 60:
             self.draw()
@@ -288,10 +284,11 @@ class Log:
             with self.run.writing():
                 write_atomic(self.run.folder / "losses.png", lambda file: fig.savefig(file, format="png", dpi=110))
             if "ipykernel" in sys.modules:
-                from IPython.display import display
+                from IPython.display import Image, display
 
+                fig.savefig(picture := BytesIO(), format="jpeg", dpi=72)  # where nothing was plotted, a figure shows nothing
                 self.shown = self.shown or display(display_id=True)
-                self.shown.update(fig)
+                self.shown.update(Image(picture.getvalue()))
 
 
 def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **options) -> None:  # options: of `evaluate`
