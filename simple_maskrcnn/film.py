@@ -28,6 +28,8 @@ def _contact_sheet(draw, settings: dict[str, list], dpi: int) -> np.ndarray:  # 
     if len({p.shape for p in pictures}) > 1:
         raise ValueError(f"the figures have the sizes {sorted({p.shape[1::-1] for p in pictures})}; let `draw` make equal ones")
     sheet = np.stack(pictures)
+    if (sheet == 255).all():
+        raise ValueError("the figures are empty; `draw` must draw into a new figure of pyplot's")
     (top, bottom), (left, right) = ((used.min(), used.max() + 1) for used in np.nonzero((sheet < 255).any((0, 3))))
     sheet = sheet[:, max(0, top - 4):bottom + 4, max(0, left - 4):right + 4]
     return sheet.reshape(-1, len([*settings.values()][0]), *sheet.shape[1:])
@@ -46,14 +48,22 @@ def _webp(picture: np.ndarray, most: int) -> bytes:  # uint8 `[H, W, 3]`, most b
 
 # %% ../nbs/film.ipynb #f11a0012
 MOST = 80_000  # bytes of one stored slider
-START = """const film = this.closest('.film'), [first, all, bar] = film.children; first.remove(); bar.hidden = false;
-all.replaceWith(this.parentNode); this.parentNode.style.overflow = 'hidden'; film.oninput()"""
+START = """const film = this.closest('.film'), pane = this.parentNode, [first, all, bars] = film.children;
+first.remove(); all.replaceWith(pane); pane.style.overflow = 'hidden'; bars.hidden = false; film.oninput()"""
 MOVE = """const bars = [...this.querySelectorAll('input')], sheet = this.querySelector('img');
 sheet.style.left = -100 * bars[0].value + '%'; sheet.style.top = -100 * (bars[1]?.value ?? 0) + '%';
 for (const bar of bars) {
   const text = bar.dataset.values.split('|')[bar.value];
   bar.nextElementSibling.value = text; bar.setAttribute('aria-valuetext', text);
 }"""
+
+
+def _bar(name: str, values: list) -> str:
+    name, texts = escape(name.replace("_", " ")), [escape(str(value)) for value in values]
+    return f"""<label style="display:flex;gap:.8em;align-items:center;margin:.4em 0"><span>{name}</span>
+<input type="range" min="0" max="{len(texts) - 1}" value="0" data-values="{'|'.join(texts)}"
+data-lm-suppress-shortcuts="true" style="flex:1;min-width:0;height:1.8em;accent-color:#0072B2">
+<output style="min-width:3em">{texts[0]}</output></label>"""
 
 
 class slider:
@@ -63,36 +73,31 @@ class slider:
         self,
         draw,  # makes one figure from one value of each setting
         *,
-        dpi: int = 160,  # dots of the stored picture for an inch of the figure, which is shown 110 pixels wide
-        **settings: list,  # one or two: the name of the argument, and the values, 12 pictures at most
+        dpi: int = 160,  # dots of the stored pictures for an inch, which is shown 110 pixels wide
+        **settings: list,  # one or two: the name of the argument, and its 2 to 12 values
     ):
-        count = int(np.prod([len(values) for values in settings.values()]))
-        if len(settings) not in (1, 2) or not 2 <= count <= 12:
-            raise ValueError(f"a slider has 1 or 2 settings and 2 to 12 pictures; these are {len(settings)} and {count}")
+        counts = {name: len(values) for name, values in settings.items()}
+        if len(counts) not in (1, 2) or not all(2 <= n <= 12 for n in counts.values()):
+            raise ValueError(f"one or two settings with 2 to 12 values each; these have {counts}")
         self.settings, sheet = settings, _contact_sheet(draw, settings, dpi)
         self.rows, self.cols, self.height, self.width = sheet.shape[:4]
-        self.shown = round(self.width * 110 / dpi)  # its width on the page
-        if max(self.rows * self.height, self.cols * self.width) > 16_383:  # what WebP can hold
-            raise ValueError(f"{self.cols} × {self.rows} pictures of {self.width} × {self.height} are too large together; dpi={dpi}: take less")
+        self.shown = round(self.width * 110 / dpi)  # its width on the page, in pixels
+        whole = sheet.swapaxes(1, 2).reshape(self.rows * self.height, self.cols * self.width, 3)
+        if max(whole.shape) > 16_383:  # what WebP can hold
+            raise ValueError(f"{self.cols} × {self.rows} pictures of {self.width} × {self.height} are too large; take a lower dpi than {dpi}")
         self.first = _webp(sheet[0, 0], MOST // 8)
-        self.sheet = _webp(sheet.swapaxes(1, 2).reshape(self.rows * self.height, -1, 3), MOST * 3 // 4 - len(self.first) - 3000)
-        if len(self._repr_html_()) > MOST:
-            raise ValueError(f"the slider takes {len(self._repr_html_()):,} bytes, and {MOST:,} are the most; draw fewer or "
-                             "smaller figures, or flat colours in place of photographs")
+        self.sheet = _webp(whole, MOST * 3 // 4 - len(self.first) - 3000)  # base64 makes four letters of three bytes
+        if (size := len(self._repr_html_())) > MOST:
+            raise ValueError(f"the slider takes {size:,} bytes, and {MOST:,} are the most; draw fewer or smaller figures, "
+                             f"on a quiet ground, or take a lower dpi than {dpi}")
 
     def _repr_html_(self) -> str:
-        names = {name: name.replace("_", " ") for name in self.settings}
-        alt = "; ".join(f"{names[k]} = {', '.join(map(str, v))}" for k, v in self.settings.items())
-        bars = "".join(
-            f"""<label style="display:flex;gap:.8em;align-items:center;margin:.4em 0"><span>{escape(names[name])}</span>
-<input type="range" data-lm-suppress-shortcuts="true" min="0" max="{len(values) - 1}" value="0" data-values="{escape('|'.join(map(str, values)))}"
-style="flex:1;min-width:0;height:1.8em;accent-color:#0072B2"><output style="min-width:3em">{escape(str(values[0]))}</output></label>
-""" for name, values in self.settings.items())
         first, sheet = (f"data:image/webp;base64,{b64encode(x).decode()}" for x in (self.first, self.sheet))
+        alt = escape("; ".join(f"{name.replace('_', ' ')}: {', '.join(map(str, v))}" for name, v in self.settings.items()))
         return f"""<div class="film" style="max-width:{self.shown}px" oninput="{escape(MOVE)}">
-<img src="{first}" alt="The first picture of {escape(alt)}" width="{self.shown}">
+<img src="{first}" alt="The first of these pictures. {alt}" width="{self.shown}">
 <details><summary>All {self.rows * self.cols} pictures</summary>
 <div style="position:relative;overflow:auto;padding-bottom:{100 * self.height / self.width:.3f}%">
-<img src="{sheet}" alt="{escape(alt)}" onload="{escape(START)}"
+<img src="{sheet}" alt="{alt}" onload="{escape(START)}"
 style="position:absolute;left:0;top:0;width:{100 * self.cols}%;max-width:none"></div></details>
-<div hidden="hidden">{bars}</div></div>"""
+<div hidden="hidden">{"".join(_bar(name, values) for name, values in self.settings.items())}</div></div>"""
