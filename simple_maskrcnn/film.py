@@ -36,15 +36,16 @@ def _contact_sheet(draw, settings: dict[str, list], dpi: int) -> np.ndarray:  # 
 
 
 def _webp(picture: np.ndarray, most: int) -> bytes:  # uint8 `[H, W, 3]`, most bytes → a file
-    "As good as the bytes allow: without loss in many or fewer colours, then with loss."
-    image = Image.fromarray(picture)
-    for colors, quality in ((256, None), (64, None), (None, 80), (None, 60), (None, 40)):
-        options = {"lossless": True, "quality": 100} if quality is None else {"quality": quality}
+    "As good as the bytes allow: without loss in many or fewer colours, then with loss; if nothing is enough, the smallest."
+    image, files = Image.fromarray(picture), []
+    for colors, quality in ((256, None), (64, None), (24, None), (None, 70), (None, 50)):
+        options = {"lossless": True, "quality": 100} if colors else {"quality": quality}
         less = image.quantize(colors, dither=Image.Dither.NONE).convert("RGB") if colors else image
         less.save(file := BytesIO(), "WEBP", method=4, **options)
-        if file.tell() <= most:
+        files.append(file.getvalue())
+        if len(files[-1]) <= most:
             break
-    return file.getvalue()
+    return min(files, key=len)
 
 # %% ../nbs/film.ipynb #f11a0012
 MOST = 80_000  # bytes of one stored slider
@@ -84,7 +85,7 @@ class slider:
         self.shown = round(self.width * 110 / dpi)  # its width on the page, in pixels
         whole = sheet.swapaxes(1, 2).reshape(self.rows * self.height, self.cols * self.width, 3)
         if max(whole.shape) > 16_383:  # what WebP can hold
-            raise ValueError(f"{self.cols} × {self.rows} pictures of {self.width} × {self.height} are too large; take a lower dpi than {dpi}")
+            raise ValueError(f"the pictures together are {whole.shape[1]} × {whole.shape[0]}: take a lower dpi than {dpi}")
         self.first = _webp(sheet[0, 0], MOST // 8)
         self.sheet = _webp(whole, MOST * 3 // 4 - len(self.first) - 3000)  # base64 makes four letters of three bytes
         if (size := len(self._repr_html_())) > MOST:
