@@ -7,10 +7,10 @@ DEVICE_FLAGS ?= gpu slow
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu lab export notebooks readme site bench clean
+.PHONY: help demo test test-browser test-gpu lab export notebooks readme site bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/installed ## install, train on shapes, evaluate, predict: runs/demo/
 	$(PY) tools/demo.py
@@ -21,6 +21,9 @@ test: .venv/installed-dev ## check and run every notebook, then run tests/
 	$(PY) -m ruff check .
 	$(PY) tools/check_notebooks.py --run
 	$(PY) -m pytest tests -n 2 --dist loadfile --durations=10
+
+test-browser: .venv/installed-dev ## open JupyterLab and the site in headless Chromium, where it is installed
+	$(PY) -m pytest tests/test_browser.py -rs
 
 test-gpu: .venv/installed-dev ## run every notebook with its `gpu` and `slow` cells too
 	$(PY) tools/check_notebooks.py --run --flags "$(DEVICE_FLAGS)"

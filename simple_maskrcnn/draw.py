@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
            'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections', 'show_pipeline',
-           'describe', 'animate']
+           'describe']
 
 # %% ../nbs/draw.ipynb #6eb00787
 import os
 import random
+import re
 from contextlib import suppress
 from io import BytesIO
 
@@ -60,8 +61,10 @@ class vector:
         plt.close(self.figure)
 
     def _repr_svg_(self) -> str:
-        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata={"Date": None})
-        return file.getvalue().decode()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata=nothing)
+        text = file.getvalue().decode()
+        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # a hundredth of a point is enough
 
 # %% ../nbs/draw.ipynb #e72537f9
 COLORS = {  # what a box is to the detector
@@ -275,24 +278,3 @@ def _summary(tensor: Tensor) -> str:
              f"{values.min().item():.4g} … {values.max().item():.4g}" if len(values) else "",
              f" ← {tensor.numel() - len(values)} NOT FINITE" if len(values) < tensor.numel() else ""]
     return " ".join(filter(None, parts))
-
-# %% ../nbs/draw.ipynb #be0869eb
-def animate(
-    draw,  # `draw(k, ax)` draws frame `k` on empty axes
-    frames: int,  # how many
-    fps: float = 2.0,  # frames a second
-    size: float = 4.0,  # width and height in inches
-):  # an `IPython.display.Image`, shown by Jupyter
-    "A small GIF of `frames` pictures, for a notebook."
-    from IPython.display import Image as Shown
-
-    pictures = []
-    for k in range(frames):
-        fig, ax = plt.subplots(figsize=(size, size), layout="constrained")
-        ax.set_axis_off()
-        draw(k, ax)
-        fig.savefig(file := BytesIO(), format="png", dpi=72)
-        plt.close(fig)
-        pictures.append(Image.open(file).convert("RGB").quantize(32))
-    pictures[0].save(file := BytesIO(), "GIF", save_all=True, append_images=pictures[1:], duration=int(1000 / fps), loop=0)
-    return Shown(file.getvalue(), format="gif")
