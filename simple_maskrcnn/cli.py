@@ -280,6 +280,7 @@ def predict(
     unit: Annotated[str, option("of --pixel-size")] = "pixel",
     min_size: Annotated[int | None, option("shorter side of an image in the network; if not given, as trained", **side)] = None,
     max_size: Annotated[int | None, option("its longer side is at most this", **side)] = None,
+    tiles: Annotated[str | None, option("look at windows: of this side, of 'height,width', or auto, the side as trained")] = None,
     class_agnostic_nms: Annotated[bool, option("a better box also suppresses those of other classes: no doubles")] = False,
     set_: Annotated[list[str] | None, option("name=value, any other setting of the network; can be repeated", "--set")] = None,
     pages: _Pages = None,
@@ -291,7 +292,8 @@ def predict(
 
     settings = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
     given["model"] = load_model(model, **{k: v for k, v in settings.items() if v}, **dict(map(setting, set_ or [])))
-    done = predict_files(**arguments(given | {"to": [kind.value for kind in to or []]}, predict_files))
+    given |= {"to": [kind.value for kind in to or []], "tiles": tiles == "auto" or numbers(tiles)}
+    done = predict_files(**arguments(given, predict_files))
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""
     echo(f"{done['images']} images, {done['objects']} objects{earlier}: {done['file']}")
     if done["failed"]:
