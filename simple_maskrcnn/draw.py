@@ -213,7 +213,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace", "stages", "views", "explore"),
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
 BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),

@@ -103,7 +103,8 @@ def should_fold(source: str) -> bool:
 def lessons(root: Path) -> list[Path]:
     """Every notebook, in the order in which they are read: the index, then the wings, then what stands beside them."""
     wings = ["", "network", "data", "evaluation", "training", "inference"]
-    first, last = ["index", "tour", "one_page", "background"], ["speed", "results", "cli", "cli_data", "manners", "draw", "files"]
+    first, last = ["index", "tour", "one_page", "background"], ["speed", "results", "cli", "cli_data", "cli_explore", "manners",
+                                                                "draw", "files"]
     def key(path):
         wing, stem = path.parent.relative_to(root / "nbs").as_posix().replace(".", ""), path.stem
         after = 1 if wing else 0 if stem in first else 2

@@ -28,7 +28,7 @@ from ..network.transform import resize_boxes
 
 # %% ../../nbs/inference/04_stages.ipynb #st07head
 def _first_half(model: nn.Module, image: Tensor) -> tuple:
-    "Canvas, size of the picture on it, maps, how many of them RoIAlign reads, RPN (anchors, logits, deltas) by level, and RoIAlign."
+    "Canvas, size of the picture on it, maps, how many RoIAlign reads, of each level anchors, logits and deltas, and RoIAlign."
     if hasattr(model, "features"):
         f, (canvas, *_) = model.features([image]), model.transform([image])
         rpn = [(a, logit[0], delta[0]) for a, logit, delta in zip(*f.rpn)]
@@ -82,7 +82,7 @@ class Stages(dict):
 
     def __init__(
         self, found: dict, model: nn.Module, pool, size,  # `pool`: RoIAlign from the maps; `size`: of the picture on the canvas
-        strides: list[int], read: int, counts: list[tuple],  # of the maps; how many RoIAlign reads; first anchor and how many, by map
+        strides: list[int], read: int, counts: list[tuple],  # of the maps; how many RoIAlign reads; first anchor, and number
         target: dict | None,
     ):
         super().__init__(found)
@@ -252,9 +252,10 @@ def _verdicts(seen: Stages, candidate: int, label: int, thresholds: dict) -> dic
     place = (keep == i).nonzero()[:, 0].tolist()
     if not place:
         by = _dropped_by(pool["boxes"], pool["groups"], keep, i, given["nms"])
-        words = f"no detection: it overlaps a better one (score {pool['scores'][by]:.2f}) by "
+        iou = _iou(pool["boxes"][i], pool["boxes"][by])
         return state | {"by": int(pool["candidate"][by]), "by_label": int(pool["labels"][by]),
-                        "verdict": words + f"{_iou(pool['boxes'][i], pool['boxes'][by]):.2f}, more than {given['nms']:.2f}"}
+                        "verdict": f"no detection: its score is {score:.2f}, and it overlaps a better one (score "
+                                   f"{pool['scores'][by]:.2f}) by {iou:.2f}, more than {given['nms']:.2f}"}
     overlap = box_iou(pool["boxes"][i][None], pool["boxes"])[0]
     rivals = ((overlap > given["nms"]) & (pool["groups"] == pool["groups"][i]) & (pool["scores"] <= pool["scores"][i])).nonzero()
     state["suppressed"] = [
@@ -306,26 +307,30 @@ _LOST = {"anchors": "no anchor comes near it, as they are or moved", "moved": "t
 
 
 def follow(seen: Stages, number: int, shown: float = 0.5, **thresholds) -> dict:  # number: of the object
-    "What became of an object: its best IoU at each step, where it was lost (`lost`), why (`verdict`), and by which candidate one sees it."
+    "An object's best IoU at each step, where it was `lost`, why (`verdict`), and the `candidate` that shows it."
     steps, label = reach(seen, shown, **thresholds), int(seen["truth_labels"][number])
     best = {step: float(at["iou"][number]) for step, at in steps.items()}
     last = max((k for k, iou in enumerate(best.values()) if iou >= 0.5), default=-1)
     state = {"object": number, "label": label, "best": best, "lost": None, "candidate": None, "verdict": "found"}
-    if last >= 2:  # of the boxes that fit, the one judged best
-        at = steps[STEPS[last]]
+    if last >= 2:  # of the boxes that fit, the one judged best; before NMS, which may leave a worse one of them
+        at = steps[STEPS[min(last, 4) if last < 6 else 6]]
         fitting = at["candidate"][at["overlap"][number] >= 0.5]
         judged = seen["anchor_scores"][seen["candidate_anchor"][fitting]] if last == 2 else seen["class_scores"][fitting, label]
         state["candidate"] = int(fitting[judged.argmax()])
     if last == len(STEPS) - 1:
         return state
-    state["lost"] = lost = STEPS[last + 1]
+    state["lost"] = STEPS[last + 1]
     if last < 2:
-        return state | {"verdict": _LOST[lost]}
+        return state | {"verdict": _LOST[state["lost"]]}
     way = trace(seen, state["candidate"], label, shown, **thresholds)
     verdict, given = way["verdict"], thresholds.get("score") or seen.usual["score"]
+    if last >= 4:
+        state["lost"] = "shown" if way["score"] < shown else "after NMS"
+    lost = state["lost"]
     if lost == "scored" and way["score"] > given:
         after = _iou(way["box"], seen["truth_boxes"][number])
-        verdict = f"the box head moves its box away: IoU {_iou(way['proposal'], seen['truth_boxes'][number]):.2f}, then {after:.2f}"
+        before = _iou(way["proposal"], seen["truth_boxes"][number])
+        verdict = f"the box head moves its box away: IoU {before:.2f}, then {after:.2f}"
     if lost == "shown":
-        verdict = f"its score {way['score']:.2f} is below {shown:.2f}"
+        verdict = f"the best score of its boxes, {way['score']:.2f}, is below {shown:.2f}"
     return state | {"verdict": verdict, "by": way["by"], "by_label": way.get("by_label")}

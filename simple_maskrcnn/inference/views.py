@@ -21,7 +21,7 @@ from ..draw import COLORS, INSTANCES
 from ..evaluation.mistakes import judge
 from ..files import printable
 from .outputs import label_image
-from .stages import Stages, follow, reach, trace
+from .stages import Stages
 from ..network.boxes import box_iou
 
 # %% ../../nbs/inference/05_views.ipynb #vw07shee
@@ -74,7 +74,7 @@ class Sheet:
         self.pen.rectangle((x, y, x + right + 2, y + bottom + 2), fill=color)
         self.pen.text((x + 1, y + 1), text, "white", _font(12), "lt")
 
-    def heat(self, values: np.ndarray, box=None, name: str = "viridis", alpha: float = 0.75) -> None:  # `[h, w]` in 0–1
+    def heat(self, values: np.ndarray, box=None, name: str = "viridis", alpha: float = 0.75) -> None:  # `[h, w]`
         "A map as colours, over all or into a box; what lies beyond the picture, on the canvas, is cut off."
         x1, y1, x2, y2 = (round(float(v) * self.scale) for v in (box if box is not None else self.whole()))
         colors = Image.fromarray(_palette(name)[(values.clip(0, 1) * 255).astype(np.uint8)])
@@ -133,7 +133,8 @@ def _maps(sheet: Sheet, seen: Stages, how: dict) -> str:
     some = values.float().abs().mean(0) if channel < 0 else values[min(channel, len(values) - 1)]
     sheet.heat(_scaled(some))
     what = "the mean of all channels' magnitudes" if channel < 0 else f"channel {channel}"
-    return f"map {level}: {len(values)} channels of {values.shape[1]} × {values.shape[2]} cells, stride {seen.strides[level]}; {what}"
+    (channels, h, w), stride = values.shape, seen.strides[level]
+    return f"map {level}: {channels} channels of {h} × {w} cells, stride {stride}; shown: {what}"
 
 
 def _objectness(sheet: Sheet, seen: Stages, how: dict) -> str:
@@ -147,7 +148,7 @@ def _objectness(sheet: Sheet, seen: Stages, how: dict) -> str:
     for score, box in zip(best.values.tolist(), seen["anchors"][mine][best.indices].tolist()):
         if score >= least:
             sheet.box(box, COLORS["ignored"], 1)
-    return (f"{len(scores):,} anchors of map {level}, {int((scores >= least).sum()):,} with an objectness of {least:.2f} or more; "
+    return (f"{len(scores):,} anchors of map {level}, {int((scores >= least).sum()):,} of them with {least:.2f} or more; "
             f"the best score of each cell, and the {len(best.values)} best anchors; the best has {best.values[0]:.3f}")
 
 
@@ -211,7 +212,8 @@ def _nms(sheet: Sheet, seen: Stages, how: dict) -> str:
         sheet.box(pool["boxes"][i], color_of(by), 1)
     for k, i in enumerate(keep.tolist()):
         sheet.box(pool["boxes"][i], color_of(k), 3)
-    return f"of {len(pool['boxes']):,} boxes {len(keep):,} stay (thick); the {dropped:,} others (the best {len(gone)} are drawn) have the colour of who dropped them"
+    return (f"of {len(pool['boxes']):,} boxes {len(keep):,} stay (thick); the {dropped:,} others have the colour of who dropped "
+            f"them (the best {len(gone)} are drawn)")
 
 
 def _masks(sheet: Sheet, seen: Stages, how: dict) -> str:
@@ -232,7 +234,7 @@ def outlines(seen: Stages, how: dict) -> tuple[dict, np.ndarray]:
 def _result(sheet: Sheet, seen: Stages, how: dict) -> str:
     found, numbers = outlines(seen, how)
     sheet.fill(numbers, [color_of(k) for k in range(len(found["boxes"]))])
-    if len(found["boxes"]) <= 40:
+    if len(found["boxes"]) <= (40 if len(seen["class_scores"][0]) > 2 else 8):  # else their names would hide them
         for k, (box, label, score) in enumerate(zip(found["boxes"], found["labels"].tolist(), found["scores"].tolist())):
             sheet.box(box, color_of(k), 1, text=f"{seen.name(label)} {score:.2f}")
     return f"{len(found['boxes'])} detections with a score of {how.get('shown', 0.5):.2f} or more"
@@ -290,7 +292,8 @@ def _tile(sheet: Sheet, box, side: int, title: str) -> Image.Image:
     x1, y1, x2, y2 = (float(v) * sheet.scale for v in box)
     half = max(x2 - x1, y2 - y1, 8) * 0.95
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    cut = sheet.image.crop(tuple(map(round, (x - half, y - half, x + half, y + half)))).resize((side, side), Image.Resampling.NEAREST)
+    cut = sheet.image.crop(tuple(map(round, (x - half, y - half, x + half, y + half))))
+    cut = cut.resize((side, side), Image.Resampling.NEAREST)
     tile = Image.new("RGB", (side, side + 18), "white")
     tile.paste(cut)
     ImageDraw.Draw(tile).text((1, side + 3), printable(title), "black", _font(11))
@@ -351,7 +354,8 @@ def trace_table(seen: Stages, way: dict) -> list[tuple[str, str]]:  # station, i
             ("proposal", f"{'number ' + str(way['rank']) if way['rank'] else 'dropped'}; deltas {numbers(way['anchor_deltas'])}"
                          f"{iou.get('proposal', '')}"),
             ("anchor", f"{numbers(way['anchor'], 0)}; objectness {way['anchor_score']:.3f}{iou.get('anchor', '')}"),
-            ("cell", f"row {way['cell'][0]}, column {way['cell'][1]} of map {way['level']}, stride {way['stride']}; shape {way['shape']}")]
+            ("cell", f"row {way['cell'][0]}, column {way['cell'][1]} of map {way['level']}, stride {way['stride']}; "
+                     f"shape {way['shape']}")]
     if way["suppressed"]:
         others = sorted(way["suppressed"], key=lambda other: -other["score"])[:5]
         rows.append(("it dropped", f"{len(way['suppressed'])} others: " + ", ".join(
