@@ -20,7 +20,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/draw.ipynb #9f28a783
@@ -64,7 +63,7 @@ class vector:
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata=nothing)
         text = file.getvalue().decode()
-        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # a hundredth of a point is enough
+        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # to 1/100 point
 
 # %% ../nbs/draw.ipynb #e72537f9
 COLORS = {  # what a box is to the detector
@@ -216,7 +215,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace", "tiles", "pictures"),
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
 BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),
