@@ -69,7 +69,8 @@ def main():
                 for side, other in zip(sides, best[::-1])]
         figures[name] = rows
         print(name, rows)
-    save_figures(args.json, "python benchmarks/thresholds.py", {**machine(), "model": args.model, "images": len(data), "classes": figures})
+    settings = {**machine(), "model": args.model, "images": len(data)}
+    save_figures(args.json, "python benchmarks/thresholds.py", {**settings, "classes": figures})
 
 
 if __name__ == "__main__":
