@@ -236,7 +236,7 @@ MADE_BY = "simple_maskrcnn.check"
 
 def judge_copy(annotation_file: Path, output: Path) -> None:
     "Stop before the original, or a file that this command has not written, would be replaced."
-    if output.suffix.lower() != ".json" or output.is_dir():
+    if output.suffix.lower() != ".json" or output.exists() and not output.is_file():  # a folder, a pipe
         raise ValueError(f"the repaired copy is an annotation file, such as repaired.json, not {printable(output)}")
     if output.exists() and annotation_file.exists() and output.samefile(annotation_file):
         raise ValueError(f"{printable(output)} is the original, which is never changed; choose another name for the copy")
