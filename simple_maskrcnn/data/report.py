@@ -23,7 +23,7 @@ from .check import format_check, open_anyway
 from .coco import CocoDataset
 from .hints import check_parts
 from .images import read_image
-from .repair import blamed, format_repair, judge_copy, repair
+from .repair import blamed, format_repair, judge_copy, judge_folder, repair
 from ..draw import COLORS, show_boxes, show_image, show_masks
 from ..files import printable, write_atomic
 
@@ -136,6 +136,7 @@ def judge_report(file: Path) -> None:
     "Stop before a file would be replaced that `write_report` has not written, or that was changed since."
     if file.suffix.lower() not in (".html", ".htm") or file.is_dir():
         raise ValueError(f"the report is a page, such as report.html, not {printable(file)}")
+    judge_folder(file)
     if os.path.lexists(file):
         with suppress(OSError, UnicodeError):
             if file.is_file() and (text := file.read_text("utf-8")) == _marked(text.partition("\n")[2]):
