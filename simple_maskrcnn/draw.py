@@ -20,7 +20,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/draw.ipynb #9f28a783
@@ -64,7 +63,8 @@ class vector:
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata=nothing)
         text = file.getvalue().decode()
-        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # a hundredth of a point is enough
+        text = re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):])  # a hundredth of a point is fine enough
+        return re.sub(r"\s+", " ", text)
 
 # %% ../nbs/draw.ipynb #e72537f9
 COLORS = {  # what a box is to the detector
