@@ -4,10 +4,11 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 DEVICE_FLAGS ?= gpu slow
+EXPLORE ?= nuclei nbs/training/mine --annotations nbs/training/mine/annotations.json
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-gpu lab export notebooks readme site bench clean
+.PHONY: help demo test test-browser test-gpu lab explore export notebooks readme site bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,6 +31,9 @@ test-gpu: .venv/installed-dev ## run every notebook with its `gpu` and `slow` ce
 
 lab: .venv/installed-dev ## open the index in JupyterLab
 	$(PY) -m jupyterlab --config=tools/lab_config.py $(LAB_FLAGS) nbs
+
+explore: .venv/installed-dev ## look into a network in the browser: EXPLORE="MODEL PICTURES"
+	$(PY) -m simple_maskrcnn.cli explore $(EXPLORE)
 
 export: .venv/installed-dev ## clean the notebooks and export them to simple_maskrcnn/
 	.venv/bin/nbdev_clean

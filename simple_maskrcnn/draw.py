@@ -63,8 +63,7 @@ class vector:
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata=nothing)
         text = file.getvalue().decode()
-        text = re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):])  # a hundredth of a point is fine enough
-        return re.sub(r"\s+", " ", text)
+        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # to 1/100 point
 
 # %% ../nbs/draw.ipynb #e72537f9
 COLORS = {  # what a box is to the detector
@@ -208,7 +207,7 @@ def show_detections(
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
     "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints",
-             "outlines", "layouts", "recognise", "convert", "split"),
+             "outlines", "layouts", "recognise", "convert", "split", "repair", "report"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -216,10 +215,10 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace"),
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 
@@ -231,7 +230,7 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), *BESIDE.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-    _, ax = plt.subplots(figsize=(12.6, 4.15), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-3.52, 1.2)})
+    _, ax = plt.subplots(figsize=(12.6, 5.0), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-4.5, 1.2)})
 
     def box(x, y, name, modules):
         lit = current in modules or (current in WHOLE and name in [*STAGES][1:-1])
@@ -253,9 +252,9 @@ def show_pipeline(
     ax.text(3.65, 0.9, "features", fontsize=10, color="#555555", va="bottom")
     for x in (6.55, 9.55):  # both RoIAligns read the backbone's features
         arrow((3.55, 0.59), (3.55, 0.87), (x, 0.87), (x, 0.6), color="#999999")
-    for (wing, modules), x in zip(BESIDE.items(), (0, 8.4)):
-        box(x, -3.37, wing, modules)
-        ax.text(x + 1.4, -3.12, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
+    for (wing, modules), y in zip(BESIDE.items(), (-3.3, -4.2)):
+        box(1.5, y, wing, modules)
+        ax.text(2.9, y + 0.25, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
     ax.set_axis_off()
     return vector()
 

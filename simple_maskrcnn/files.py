@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOCK', 'write_atomic', 'clear_drafts', 'replace_files', 'sync_folder', 'MetricsFile', 'read_metrics', 'hold',
-           'printable', 'say', 'files_below']
+           'printable', 'say', 'progress_bar', 'files_below']
 
 # %% ../nbs/files.ipynb #ce2bc81d
 import errno
@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 # %% ../nbs/files.ipynb #aa5f662d
 def write_atomic(path: str | Path, write: Callable) -> None:  # write: is called with the open binary file
@@ -166,10 +166,18 @@ def printable(text: object) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", lambda m: ascii(m[0])[1:-1], str(text))
 
 
-def say(text: object) -> None:
-    "Print below or above a progress bar; what the output cannot encode is written out, and stops nobody."
+def say(*texts: object) -> None:
+    "Print lines below or above a progress bar; what the output cannot encode is written out, and stops nobody."
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    tqdm.write(str(text).encode(encoding, "backslashreplace").decode(encoding))
+    tqdm.write("\n".join(map(str, texts)).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def progress_bar(*arguments, **options) -> tqdm:  # as of tqdm
+    "A bar that moves; in a file or a pipe, where it cannot, a line every half minute."
+    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        text = "{desc}: {n_fmt} of {total_fmt} after {elapsed}, {remaining} to go{postfix}\n"
+        options |= {"mininterval": 30, "maxinterval": 30, "bar_format": text}
+    return tqdm(*arguments, **options)
 
 # %% ../nbs/files.ipynb #fb00code
 def files_below(folder: Path) -> tuple[list[Path], list[Path]]:  # the files; the folders that may not be read; both sorted

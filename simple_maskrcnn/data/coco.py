@@ -24,6 +24,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..cards import dataset_card
 from .images import read_image, which_pages
 from .records import UNLISTED, check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
@@ -233,6 +234,9 @@ class CocoDataset(CocoAnnotations, Dataset):
         annotated = {a["image_id"] for a in annotations}
         images = [record for record in images if not drop_empty or record["id"] in annotated]
         super().__init__(images, annotations, self.label_of)
+
+    def _repr_html_(self) -> str:
+        return dataset_card(self)
 
     def image(self, index: int) -> Tensor:  # uint8 [3, H, W]
         "The image as it is in the file, upright and RGB."

@@ -23,7 +23,6 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset
-from tqdm.auto import tqdm
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
@@ -31,7 +30,7 @@ from ..data.coco import CocoDataset
 from ..data.hints import behind, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..data.records import load_coco
-from ..files import hold, write_atomic
+from ..files import hold, progress_bar, write_atomic
 from ..network.weights import tensors_not_finite
 
 # %% ../../nbs/evaluation/02_evaluate.ipynb #756fbec7
@@ -190,7 +189,7 @@ def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
     label_of = {label: label_of[category] for label, category in (maps[1] or {}).items()}  # from the dataset's
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = make_loader(dataset, num_workers=num_workers, batch_sampler=[batch for _, batch in batches])
-    for (images, targets), (number, batch) in zip(tqdm(loader, "evaluate", disable=not progress), batches):
+    for (images, targets), (number, batch) in zip(progress_bar(loader, "evaluate", disable=not progress), batches):
         with _seeded_on(device, number), context():
             loss, results = _answers(model, images, targets, label_of if losses else None, device)
         parts.append((len(images), loss))

@@ -26,6 +26,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
+from ..cards import detections_card
 from ..data.coco import decode_masks
 from ..data.records import load_coco, rle_counts, to_rle
 from ..draw import instance_color
@@ -49,6 +50,12 @@ class Detections(dict):
     ):
         super().__init__(found)
         self.size, self.class_names, self.category_of = tuple(map(int, size)), class_names, category_of
+
+    def __repr__(self) -> str:
+        return f"<Detections: {len(self['masks'])} objects in {self.size[1]}×{self.size[0]} pixels>"
+
+    def _repr_html_(self) -> str:
+        return detections_card(self)
 
     @property
     def names(self) -> list[str]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import FrozenBatchNorm2d
 
+from ..cards import network_card
 from .anchors import AnchorGenerator
 from .backbone import Backbone, freeze_layers, still_norms
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
@@ -190,6 +191,9 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self.train()  # all but the norms that are frozen
         self.to(memory_format=torch.channels_last)
 
+    def _repr_html_(self) -> str:
+        return network_card(self)
+
     @property
     def num_classes(self) -> int:
         "With the background, of the predictor that there is now."
@@ -207,6 +211,11 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
     def class_names(self, names: list[str] | None):
         check_settings({"class_names": names, "num_classes": self.num_classes})
         self._hub_mixin_config["class_names"] = names and list(names)
+
+    @property
+    def names(self) -> list[str]:
+        "By label: `class_names`, or numbers where there are none."
+        return self.class_names or [*map(str, range(self.num_classes))]
 
     @property
     def exact_masks(self) -> bool:
@@ -229,6 +238,19 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self._hub_mixin_config.pop("category_ids", None)
         if ids != [*range(1, self.num_classes)]:
             self._hub_mixin_config["category_ids"] = ids
+
+    @property
+    def score_thresholds(self) -> list[float]:
+        "For each class but the background, the score from which a detection counts: 0.5, unless `fit` found better ones."
+        limits, n = self._hub_mixin_config.get("score_thresholds"), self.num_classes - 1
+        return limits if limits and len(limits) == n else [0.5] * n
+
+    @score_thresholds.setter
+    def score_thresholds(self, limits: list[float] | None):
+        check_settings({"score_thresholds": limits, "num_classes": self.num_classes})
+        self._hub_mixin_config.pop("score_thresholds", None)
+        if limits:
+            self._hub_mixin_config["score_thresholds"] = list(limits)
 
 # %% ../../nbs/network/13_model.ipynb #846ea2f8
 def maskrcnn(

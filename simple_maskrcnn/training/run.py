@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,11 @@ from matplotlib.figure import Figure
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from ..data.loader import AspectBatchSampler
 from ..draw import COLORS, default_device
 from ..evaluation.evaluate import evaluate
-from ..files import MetricsFile, say, write_atomic
+from ..files import MetricsFile, progress_bar, say, write_atomic
 from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
     changes, differences, load_checkpoint, same_measure, save_checkpoint, save_model, settle, tidy,
@@ -142,6 +142,7 @@ class Run:
     step: int = 0
     epoch: int = 0  # epochs that are finished, with evaluation and all
     best: float = -1.0  # the best mask AP
+    best_epoch: int = 0  # when it was reached first
     window: list = field(default_factory=list)  # the losses of the steps that are not yet in the log
     overflows: int = 0  # of float16, in a row
     saved: int = 0  # the step of the newest checkpoint
@@ -177,7 +178,7 @@ class Run:
             self.check_finite()
             state = {name: part.state_dict() for name, part in self.parts().items()} | {
                 "settings": self.settings, "record": self.record}
-            progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "window")}
+            progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "best_epoch", "window")}
             with self.writing():
                 save_checkpoint(self.folder, state | {"progress": progress})
 
@@ -220,7 +221,7 @@ class Run:
         if new is None and (self.folder / "best").is_dir():
             text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
         elif old and new and not same_measure(old, new):
-            self.best = -1
+            self.best, self.best_epoch = -1, self.epoch
             text += "\nAP is measured otherwise now, and cannot be compared: best/ begins anew"
         self.record |= {"weights": then["weights"], "validation": new or old}
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
@@ -251,8 +252,7 @@ class Log:
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
             self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
-        moves = sys.stderr.isatty() or "ipykernel" in sys.modules  # a bar in a file is a hundred bytes a step: lines are better
-        self.bar = tqdm(total=self.steps, initial=run.step, unit="step", disable=not (self.main and moves))
+        self.bar = progress_bar(desc="step", total=self.steps, initial=run.step, unit="step", disable=not self.main)
 
     def restart_clock(self) -> None:
         self.since, self.begun = time.perf_counter(), self.run.step
@@ -267,10 +267,7 @@ class Log:
         record = mean_record(run.window) | {"lr": run.optimizer.param_groups[0]["lr"], "images_per_s": speed,
                                             "memory_mb": memory_mb(run.accelerator.device)}
         self.add({"step": run.step, "epoch": run.step / self.per_epoch, **record}, record)
-        text = "loss {loss:.3f}, {images_per_s:.1f} images/s, {memory_mb} MB".format(**record)
-        self.bar.set_postfix_str(text)
-        if self.main and self.bar.disable:
-            say(f"step {run.step} of {self.steps}: {text}")
+        self.bar.set_postfix_str("loss {loss:.3f}, {images_per_s:.1f} images/s, {memory_mb} MB".format(**record), refresh=False)
         run.window = []
         if time.perf_counter() - self.drawn > 60:
             self.draw()
@@ -288,13 +285,14 @@ class Log:
             with self.run.writing():
                 write_atomic(self.run.folder / "losses.png", lambda file: fig.savefig(file, format="png", dpi=110))
             if "ipykernel" in sys.modules:
-                from IPython.display import display
+                from IPython.display import Image, display
 
+                fig.savefig(picture := BytesIO(), format="jpeg", dpi=72)  # where nothing was plotted, a figure shows nothing
                 self.shown = self.shown or display(display_id=True)
-                self.shown.update(fig)
+                self.shown.update(Image(picture.getvalue()))
 
 
-def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **options) -> None:  # options: of `evaluate`
+def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: list[int], **options) -> None:  # of `evaluate`
     "Evaluate, unless `valid` is None; keep the last and the best network; save; and stop, if a process was told to."
     network, ap, accelerator = run.average or run.model, -1, run.accelerator
     broadcast(list(network.buffers()))  # each process has seen other images: the averages of the first are what is kept
@@ -305,17 +303,20 @@ def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **o
         found = evaluate(network, valid, losses=True, accelerator=accelerator, progress=False, **options)
         record = {"valid": {"loss": sum(found["loss"].values()), **found["loss"]}, "bbox": found["bbox"], "segm": found["segm"],
                   "segm_by_class": {name: figures["AP"] for name, figures in found["per_class"]["segm"].items()}}
-        log.add({"step": run.step, "epoch": run.epoch + 1, **record},
+        log.add({"step": run.step, "epoch": epoch, **record},
                 {f"{part}/{k}": v for part, values in record.items() for k, v in values.items()})
         ap = record["segm"]["AP"]
+    best = {} if valid is None else found["best_score"]["segm"]  # of classes that are right somewhere; else -1
+    limits = [max(best.get(name, 0), 0) or 0.5 for name in network.names[1:]] if best else None
+    network.score_thresholds = run.model.score_thresholds = limits  # those of an earlier epoch are not this network's
     for name in ("last", "best")[: 2 if ap >= max(run.best, 0) else 1]:  # of equal APs the later network: it has learnt more
         with run.writing():
             accelerator.on_main_process(save_model)(network, run.folder / name)
-    run.epoch, run.best = run.epoch + 1, max(run.best, ap)
+    run.epoch, run.best_epoch, run.best = epoch, epoch if ap > run.best else run.best_epoch, max(run.best, ap)
     log.draw()
     run.save()
     if valid is not None and log.main:
-        say(f"epoch {run.epoch}: validation loss {record['valid']['loss']:.3f}, "
+        say(f"{f'epoch {epoch}' if epoch else 'before the first step'}: validation loss {record['valid']['loss']:.3f}, "
             f"box AP {record['bbox']['AP']:.3f}, mask AP {record['segm']['AP']:.3f}")
     if any(gather_object([bool(signals)])):
         say_goodbye(log, signals)
