@@ -64,19 +64,19 @@ def read_upload(name: str, content: bytes) -> torch.Tensor:  # a file that someb
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex09thin
 def things(seen: Stages, how: dict) -> dict[tuple, str]:  # how: as of `draw_stage`
-    "What can be chosen, each with a line of text: the detections in sight, the surest first, then the missed objects."
+    "What can be chosen, each with a line of text: the detections in sight, the surest first, then the objects that none of them is right for."
     found, _ = outlines(seen, how)
     pairs = list(zip(found["candidate"].tolist(), found["labels"].tolist()))
-    kinds, missed = {}, []
+    kinds, lost = {}, {}
     if seen.objects is not None:
-        for kind, g, d in judged(seen, how)[1]:
-            if kind == "missed":
-                missed.append(g)
-            else:
-                kinds[d] = kind
+        judgement = judged(seen, how)[1]
+        kinds = {d: kind for kind, _, d in judgement}
+        right = {g for kind, g, _ in judgement if kind == "right"}
+        met = {g for kind, g, _ in judgement if kind != "missed"}
+        lost = {g: "badly found" if g in met else "missed" for g, o in enumerate(seen.objects) if g not in right and not o["iscrowd"]}
     lines = {("found", c, label): f"{k} · {printable(seen.name(label))} {score:.2f}" + (f" · {kinds[k]}" if k in kinds else "")
              for k, ((c, label), score) in enumerate(zip(pairs, found["scores"].tolist()))}
-    return lines | {("missed", g): f"missed · {printable(seen.name(int(seen['truth_labels'][g])))} {g}" for g in missed}
+    return lines | {("missed", g): f"{why} · {printable(seen.name(int(seen['truth_labels'][g])))} {g}" for g, why in lost.items()}
 
 
 def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0–1, of the picture's width and height
