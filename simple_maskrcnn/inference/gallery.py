@@ -66,7 +66,7 @@ def read_upload(name: str, content: bytes) -> torch.Tensor:  # a file that someb
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex09thin
 def things(seen: Stages, how: dict) -> dict[tuple, str]:  # how: as of `draw_stage`
-    "What can be chosen, each with a line of text: the detections in sight, the surest first, then the objects that none of them is right for."
+    "What can be chosen, and a line of text: the detections in sight, the surest first, then objects that none is right for."
     found, _ = outlines(seen, how)
     pairs = list(zip(found["candidate"].tolist(), found["labels"].tolist()))
     kinds, lost = {}, {}
