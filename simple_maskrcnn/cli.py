@@ -22,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-import simple_maskrcnn.cli_data  # noqa: F401 (its commands are in the app, too)
+import simple_maskrcnn.cli_data, simple_maskrcnn.cli_explore  # noqa: E401, F401 (their commands are in the app, too)
 from .files import printable
 from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, setting
 
@@ -67,10 +67,13 @@ def locate(
     scratch: str | None = None,  # gets what must be converted; None: the folder `annotations` in `data_dir`
 ) -> tuple[Path, Path] | None:  # image folder and annotation file
     "Find one split of a dataset."
+    from simple_maskrcnn.data.recognise import advice
+
     if images and annotations:
         return images, annotations
     if images or annotations:
-        raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both")
+        alone = images or annotations
+        raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both{advice(alone, alone)}")
     if data_dir and dataset is Layout.voc and (required or (data_dir / f"ImageSets/Segmentation/{split}.txt").is_file()):
         from simple_maskrcnn.data.formats import voc_to_coco
 
@@ -85,7 +88,7 @@ def locate(
     if required and not found:
         looked = f"there is none of {', '.join(str(file) for _, file in pairs)}" if pairs else "no images to work on"
         raise FileNotFoundError(f"{looked}; give a --data-dir in COCO's layout, or with --dataset voc in PASCAL VOC's, "
-                                "or name a folder of images and an annotation file")
+                                f"or name images and an annotation file{advice(data_dir, data_dir) if data_dir else ''}")
     return found[0] if found else None
 
 
@@ -102,31 +105,26 @@ def open_dataset(place: tuple[Path, Path], given: dict):  # as of `locate`; opti
 @command
 def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _Images = None,
           annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False, pages: _Pages = None,
-          outside: _Outside = False, strict: _Strict = None):
+          outside: _Outside = False, strict: _Strict = None,
+          report: Annotated[Path | None, data("also write what was found as a page with pictures, such as report.html")] = None,
+          fix: Annotated[Path | None, data("write a copy in which is mended what can be in one way only, such as fixed.json (of "
+                                           "two parts fixed_train.json …); exit codes are then those of the copy")] = None):
     "Look at every image, mask and box; exit code 1 if anything has to be mended before training, 3 if --strict says so."
     from simple_maskrcnn import CocoDataset
-    from simple_maskrcnn.data.check import StrictError, check_files, format_check, strict as refuse
-    from simple_maskrcnn.data.hints import check_parts
+    from simple_maskrcnn.data.check import strict as refuse
+    from simple_maskrcnn.data.report import doctor
 
     given, options = (dataset, judge_place(data_dir, images, annotations), images, annotations), arguments(locals(), CocoDataset)
-    parts, bad, noted = [], False, None
     with tempfile.TemporaryDirectory() as scratch:  # the user's folders get nothing but the cache of what was looked at
-        places = [place for split in ("train", "val") if (place := locate(split, *given, required=False, scratch=scratch))]
-        for place in dict.fromkeys(places or [locate("train", *given, scratch=scratch)]):
-            report = check_files(*place, **options)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the report has told it
-                parts.append(CocoDataset(*place, skip_bad=True, **options))
-            report["notes"] |= check_parts(*parts) if len(parts) == 2 else {}
-            echo(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{advise(format_check(report), check)}")
-            if not report["counts"]["images"]:
-                raise ValueError(f"{place[1]} has no images that can be used")
-            bad |= bool(report["problems"])
-            try:
-                refuse(report, strict or ())
-            except StrictError as error:
-                noted = error
-    raise noted if noted and not bad else typer.Exit(int(bad))
+        splits = ("train",) if images and annotations else ("train", "val")
+        places = {split: place for split in splits if (place := locate(split, *given, required=False, scratch=scratch))}
+        places = places or {"train": locate("train", *given, scratch=scratch)}
+        tell, phrase = lambda text: echo(text.replace(f"{scratch}{os.sep}", "")), partial(advise, function=train)
+        found = doctor(places, report, fix, tell, phrase, **options)
+    bad = any(said["problems"] for said in found)
+    for said in [] if bad else found:
+        refuse(said, strict or ())
+    raise typer.Exit(int(bad))
 
 # %% ../nbs/cli.ipynb #714c39c7
 @command
@@ -136,7 +134,7 @@ def train(
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = None,
     pages: _Pages = None, outside: _Outside = False, strict: _Strict = None,
     first: Annotated[int | None, data("learn only so many images, by heart, and evaluate the same", min=1)] = None,
-    drop_empty: Annotated[bool, data("leave out images without objects, instead of learning from them")] = False,
+    drop_empty: Annotated[bool, data("leave out pictures without annotations, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
     levels: Annotated[str | None, network("stages of the pyramid; 5 alone is the fast network", show_default="2,3,4,5")] = None,
     weights: Annotated[str | None, network("nuclei, coco or coco_v2 (downloaded), a file, or a run, whose settings are then the "
@@ -177,6 +175,7 @@ def train(
     accumulate: Annotated[int, training("batches for one step", **some)] = 1,
     seed: Annotated[int, training("of weights, order and augmentation", min=0)] = 0,
     eval_every: Annotated[int, training("epochs between two evaluations", min=1)] = 1,
+    patience: Annotated[int | None, training("end after so many epochs without a better AP", min=1)] = None,
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch", min=1)] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int, training("detections of one class in an image that count for AP", min=11)] = 100,
@@ -192,13 +191,13 @@ def train(
     import torch
 
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
-    from simple_maskrcnn.training.train import judge
+    from simple_maskrcnn.training.preflight import judge
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
     given["train_resize"] = not (scales or crop or large_scale_jitter)  # else these have set the size already
     usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
-    judge(usual | arguments(given, fit))  # what is wrong is said before anything is read
+    judge(usual | arguments(given, fit), fit)  # what is wrong is said before anything is read
     train_transforms(**arguments(given, train_transforms))
     settings = dict(map(setting, set_ or []))
     if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
@@ -271,7 +270,8 @@ def predict(
     model: _Model,
     paths: Annotated[list[Path], typer.Argument(help="images, and folders of images with their subfolders")],
     output_dir: Annotated[Path, option("gets predictions.json, overlays/ and other formats")] = Path("predictions"),
-    score_threshold: Annotated[float, option("a lower score is left out; there is none below 0.05", min=0, max=1)] = 0.5,
+    score_threshold: Annotated[float | None, option("a lower score is left out; else what validation found best, or 0.5",
+                                                    min=0, max=1)] = None,
     max_detections: Annotated[int | None, option("of a picture; if not given, as the network was made", **side)] = None,
     overlays: Annotated[bool, option("write the images with masks, boxes and names drawn into them")] = True,
     masks: Annotated[bool, option("write label images: 16-bit PNG, the number of the object in each pixel")] = False,

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
            'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections', 'show_pipeline',
-           'describe', 'animate']
+           'describe']
 
 # %% ../nbs/draw.ipynb #6eb00787
 import os
 import random
+import re
 from contextlib import suppress
 from io import BytesIO
 
@@ -19,7 +20,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/draw.ipynb #9f28a783
@@ -60,8 +60,10 @@ class vector:
         plt.close(self.figure)
 
     def _repr_svg_(self) -> str:
-        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata={"Date": None})
-        return file.getvalue().decode()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata=nothing)
+        text = file.getvalue().decode()
+        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # to 1/100 point
 
 # %% ../nbs/draw.ipynb #e72537f9
 COLORS = {  # what a box is to the detector
@@ -205,7 +207,7 @@ def show_detections(
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
     "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints",
-             "outlines", "layouts", "recognise", "convert", "split"),
+             "outlines", "layouts", "recognise", "convert", "split", "repair", "report"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -213,10 +215,10 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace", "tiles", "pictures"),
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 
@@ -228,7 +230,7 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), *BESIDE.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-    _, ax = plt.subplots(figsize=(12.6, 4.15), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-3.52, 1.2)})
+    _, ax = plt.subplots(figsize=(12.6, 5.0), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-4.5, 1.2)})
 
     def box(x, y, name, modules):
         lit = current in modules or (current in WHOLE and name in [*STAGES][1:-1])
@@ -250,9 +252,9 @@ def show_pipeline(
     ax.text(3.65, 0.9, "features", fontsize=10, color="#555555", va="bottom")
     for x in (6.55, 9.55):  # both RoIAligns read the backbone's features
         arrow((3.55, 0.59), (3.55, 0.87), (x, 0.87), (x, 0.6), color="#999999")
-    for (wing, modules), x in zip(BESIDE.items(), (0, 8.4)):
-        box(x, -3.37, wing, modules)
-        ax.text(x + 1.4, -3.12, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
+    for (wing, modules), y in zip(BESIDE.items(), (-3.3, -4.2)):
+        box(1.5, y, wing, modules)
+        ax.text(2.9, y + 0.25, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
     ax.set_axis_off()
     return vector()
 
@@ -275,24 +277,3 @@ def _summary(tensor: Tensor) -> str:
              f"{values.min().item():.4g} … {values.max().item():.4g}" if len(values) else "",
              f" ← {tensor.numel() - len(values)} NOT FINITE" if len(values) < tensor.numel() else ""]
     return " ".join(filter(None, parts))
-
-# %% ../nbs/draw.ipynb #be0869eb
-def animate(
-    draw,  # `draw(k, ax)` draws frame `k` on empty axes
-    frames: int,  # how many
-    fps: float = 2.0,  # frames a second
-    size: float = 4.0,  # width and height in inches
-):  # an `IPython.display.Image`, shown by Jupyter
-    "A small GIF of `frames` pictures, for a notebook."
-    from IPython.display import Image as Shown
-
-    pictures = []
-    for k in range(frames):
-        fig, ax = plt.subplots(figsize=(size, size), layout="constrained")
-        ax.set_axis_off()
-        draw(k, ax)
-        fig.savefig(file := BytesIO(), format="png", dpi=72)
-        plt.close(fig)
-        pictures.append(Image.open(file).convert("RGB").quantize(32))
-    pictures[0].save(file := BytesIO(), "GIF", save_all=True, append_images=pictures[1:], duration=int(1000 / fps), loop=0)
-    return Shown(file.getvalue(), format="gif")

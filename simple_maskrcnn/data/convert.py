@@ -19,17 +19,17 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from .coco import is_own, sealed
-from .formats import masks_to_coco
+from .formats import masks_to_coco, voc_table
 from .images import is_hidden
 from simple_maskrcnn.data.layouts import (
-    coco_parts, label_pairs, part_of, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files, voc_table,
+    coco_parts, label_pairs, part_of, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files,
     yolo_names, yolo_pictures, yolo_text,
 )
 from simple_maskrcnn.data.outlines import (
     Pictures, Reading, Sample, read_imagej, read_labelme, read_qupath, read_via,
 )
 from .recognise import FORMATS, file_kind, recognise
-from .records import UNLISTED, check_coco, load_coco, to_rle
+from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #b4be5610
@@ -108,7 +108,7 @@ def coco_contents(
         number = len(content["images"]) + 1
         content["images"].append({"id": number, "file_name": below(image, root), "height": size[0],
                                   "width": size[1]})
-        for name, segmentation, place in objects:
+        for name, segmentation, place, *more in objects:
             with reading.at(file, place):
                 if (name := _named(name, classes)) not in ids:
                     raise ValueError(f"the class {name!r} is not in the list of classes, {', '.join(names)[:300]}")
@@ -117,7 +117,7 @@ def coco_contents(
                     raise ValueError("it has no pixel: it lies outside of its picture, or is thinner than one")
                 content["annotations"].append({
                     "id": len(content["annotations"]) + 1, "image_id": number, "category_id": ids[name], "iscrowd": 0,
-                    "bbox": coco_mask.toBbox(rle).tolist(), "area": area, "segmentation": segmentation})
+                    "bbox": coco_mask.toBbox(rle).tolist(), "area": area, "segmentation": segmentation, **dict(*more)})
     return contents
 
 
@@ -207,8 +207,8 @@ def convert(
     elif format == "coco":
         known, tidied = Pictures(root), {}
         for part, file in coco_parts(found[1], folder).items():
-            content, _, label_of, _ = load_coco(file)
-            tidied[part] = tidy_coco(content, file, reading, known, part), label_of, file
+            content = tidy_coco(read_json(file), file, reading, known, part)
+            tidied[part] = content, load_coco(file, content)[2], file
         root = image_root([image["path"] for content, *_ in tidied.values() for image in content["images"]], root)
         contents = {part: finished_coco(*those, root, reading) for part, those in tidied.items()}
     else:

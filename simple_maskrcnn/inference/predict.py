@@ -50,27 +50,28 @@ def load_model(
     return model.to(device or default_device()).eval()
 
 # %% ../../nbs/inference/01_predict.ipynb #42950fc5
-def _judge(score_threshold: float, max_detections: int | None = None) -> None:
-    if np.isnan(score_threshold):
+def _judge(score_threshold: float | None, max_detections: int | None = None) -> None:
+    if score_threshold is not None and np.isnan(score_threshold):
         raise ValueError("score_threshold=nan is no number")
     if max_detections is not None and not 1 <= max_detections <= MOST:
         raise ValueError(f"max_detections={max_detections} must be from 1 to {MOST}, the most that a label image can hold")
 
 
-def _detect(model: MaskRCNN, image: Tensor, score_threshold: float) -> Detections:
+def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None) -> Detections:
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
         (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False)
-    boxes, scores = result["boxes"], result["scores"]
+    boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
-    keep = (scores >= score_threshold) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # thinner than that is no object
+    limits = model.score_thresholds if score_threshold is None else [score_threshold] * (model.num_classes - 1)
+    keep = (scores >= scores.new_tensor([1, *limits])[labels]) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # no thinner ones
     result = {key: value[keep].cpu() for key, value in result.items()}
     result["masks"] = encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), exact=model.exact_masks)
     return Detections(result, image.shape[-2:], model.class_names, model.category_of)
 
 
-def _search(model: MaskRCNN, image, score_threshold: float, tile: tuple[int, int] | None) -> tuple[Detections, int]:
+def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[int, int] | None) -> tuple[Detections, int]:
     "What a network finds in one picture, and the most that it found at a time."
     counts = []
 
@@ -88,7 +89,7 @@ def _search(model: MaskRCNN, image, score_threshold: float, tile: tuple[int, int
 def detect(
     model: MaskRCNN,  # in any mode
     image: str | Path | Image.Image | np.ndarray | Tensor | Picture,  # one picture, see `to_image`
-    score_threshold: float = 0.5,  # detections with less are dropped; the network itself drops those below 0.05
+    score_threshold: float | None = None,  # detections with less are dropped; None: the network's thresholds, or 0.5
     tiles: bool | int | tuple[int, int] | None = None,  # look at windows of this side, or height and width, see `tile_size`
 ) -> Detections:
     "What a network finds in one picture, with masks as run lengths."
@@ -114,8 +115,8 @@ def _records(files: list[Path], root: Path) -> dict[str, dict]:
 
 def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info) -> tuple[dict, dict, dict]:
     "The head of predictions.json; image ids by name, if there are annotations; label → category id."
-    class_names = model.class_names or [str(label) for label in range(model.num_classes)]
-    ids, category_of = {}, model.category_of
+    class_names, ids, category_of = model.names, {}, model.category_of
+    limits = limits[0] if len(set(limits := model.score_thresholds)) == 1 else limits
     if annotations:
         ids, theirs = ids_in(annotations, records)
         if not ids:
@@ -127,6 +128,7 @@ def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info
         if len(ids) < len(records):
             warnings.warn(f"{len(records) - len(ids)} of {len(records)} pictures are left out: {printable(annotations)} does not "
                           f"list them, the first is {printable(next(name for name in records if name not in ids))}", stacklevel=3)
+    info["score_threshold"] = limits if info["score_threshold"] is None else info["score_threshold"]
     return {"info": info, "categories": categories(class_names, category_of)}, ids, category_of
 
 
@@ -195,7 +197,7 @@ def predict_files(
     paths: str | Path | Iterable[str | Path],  # pictures and folders, see `find_images`
     output_dir: str | Path,  # gets predictions.json, overlays/ and what `to` names
     *,
-    score_threshold: float = 0.5,  # detections with a lower score are left out, everywhere
+    score_threshold: float | None = None,  # detections with a lower score are left out, everywhere; None: as of `detect`
     max_detections: int | None = None,  # of a picture, or of a tile, the best; None: as the network was made, mostly 100
     overlays: bool = True,  # write each picture with boxes, masks and names drawn into it
     masks: bool = False,  # write a label image of each picture, PNG with 16 bits, as `to="labels"`
@@ -252,7 +254,7 @@ def predict_files(
                 full += most >= limit
                 sizes.append([*map(min, result.size, tile or result.size)])
                 if overlays:
-                    drawn = to_pil_image(draw_result(image, result, model.class_names or [*map(str, range(model.num_classes))]))
+                    drawn = to_pil_image(draw_result(image, result, model.names))
                     path = result_file(output_dir, "overlays", record["output"])
                     write_atomic(path, lambda file, drawn=drawn: drawn.save(file, "PNG"))
                 things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
@@ -275,15 +277,15 @@ def draw_sheet(
     dataset: Dataset,  # gives (image, target)
     path: str | Path,  # of the PNG
     n: int = 6,  # pictures: the first ones of the dataset
-    score_threshold: float = 0.5,  # detections with less are not drawn
+    score_threshold: float | None = None,  # detections with less are not drawn; None: as of `detect`
 ) -> None:
     "Pictures of a dataset, with what is annotated above and what the network finds below."
-    n, names = min(n, len(dataset)), model.class_names or ["background", *map(str, range(1, model.num_classes))]
+    n = min(n, len(dataset))
     figure = Figure(figsize=(2.6 * n, 5.6), layout="constrained")
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
         shown = to_dtype(image, torch.uint8, scale=True)
         for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
-            show_image(draw_result(shown, result, names), f"{len(result['boxes'])} {what}", ax)
+            show_image(draw_result(shown, result, model.names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))
