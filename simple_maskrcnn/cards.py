@@ -21,7 +21,7 @@ from .draw import instance_color
 from .files import printable
 
 # %% ../nbs/cards.ipynb #ca00card
-def picture(pixels: np.ndarray, what: str, height: int = 110) -> str:  # uint8 `[H, W, 3]`; in words; on the page → <img>
+def picture(pixels: np.ndarray, what: str, height: int = 110) -> str:  # uint8 `[H, W, 3]`; in words; on the page → HTML
     "A small picture that is part of the page."
     image = Image.fromarray(pixels)
     image.thumbnail((4 * height, 2 * height))
