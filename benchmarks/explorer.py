@@ -70,6 +70,7 @@ def run_all(browser) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--times", type=int, default=20, help="keys for each figure")
+    parser.add_argument("--only", default="", help="stages whose name contains it; a dash: none, the lesson alone")
     parser.add_argument("--json", type=Path, help="gets the figures")
     given = parser.parse_args()
     options = webdriver.ChromeOptions()
@@ -102,6 +103,8 @@ def main() -> None:
             for stage, slider in (("result", "score"), ("result", "mask"), ("result", "NMS of det"), ("NMS", "NMS of det"),
                                   ("masks", "score"), ("mistakes", "score"), ("feature maps", "channel"),
                                   ("objectness", "objectness"), ("proposals", "NMS of prop"), ("proposals", "proposals")):
+                if given.only not in stage:
+                    continue
                 browser.execute_script("""const s = document.querySelector('.widget-select select');
                     s.value = [...s.options].find(o => o.innerText == arguments[0]).value; s.dispatchEvent(new Event('change'));
                     """, stage)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A notebook that somebody else ran and stored, opened in JupyterLab: a figure as SVG, the same as PNG, and HTML with something hidden.
 #
-# One would guess: stored figures are shown, as on GitHub, and what is hidden stays hidden.
+# One would guess: stored figures are shown, and what is hidden stays hidden.
 # What happens: a notebook of a fresh clone is not trusted, and then the SVG is not shown: its text stands in its place, <Figure ...>.
 #   The PNG is shown. Of HTML, `hidden` is taken away where it is written without a value, so that the hidden shows; hidden="hidden" stays.
-# What users meet: diagrams that are there on GitHub and on the author's machine are gone in a clone, until the notebook is run or trusted.
+# What users meet: diagrams that are there on the author's machine are gone in a clone, until the notebook is run or trusted.
 # Chromium and its driver must be installed: chromium, chromedriver.
 set -euo pipefail
 T=$(mktemp -d); trap 'rm -rf "$T"' EXIT; cd "$T"
