@@ -67,10 +67,13 @@ def locate(
     scratch: str | None = None,  # gets what must be converted; None: the folder `annotations` in `data_dir`
 ) -> tuple[Path, Path] | None:  # image folder and annotation file
     "Find one split of a dataset."
+    from simple_maskrcnn.data.recognise import advice
+
     if images and annotations:
         return images, annotations
     if images or annotations:
-        raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both")
+        alone = images or annotations
+        raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both{advice(alone, alone)}")
     if data_dir and dataset is Layout.voc and (required or (data_dir / f"ImageSets/Segmentation/{split}.txt").is_file()):
         from simple_maskrcnn.data.formats import voc_to_coco
 
@@ -85,7 +88,7 @@ def locate(
     if required and not found:
         looked = f"there is none of {', '.join(str(file) for _, file in pairs)}" if pairs else "no images to work on"
         raise FileNotFoundError(f"{looked}; give a --data-dir in COCO's layout, or with --dataset voc in PASCAL VOC's, "
-                                "or name a folder of images and an annotation file")
+                                f"or name images and an annotation file{advice(data_dir, data_dir) if data_dir else ''}")
     return found[0] if found else None
 
 

@@ -216,7 +216,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "inference": ("predict", "outputs", "trace"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run"),
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 

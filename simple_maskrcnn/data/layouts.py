@@ -51,23 +51,24 @@ def _yaml(file: Path) -> dict:
 
 
 def yolo_pictures(file: Path, pictures: Pictures) -> list[tuple[str, Path]]:  # (part, picture)
-    "The pictures of the parts that a data.yaml names: folders, or text files with a picture a line."
-    content, found = _yaml(file), []
+    "The pictures of the parts that a data.yaml names: folders, or text files with a picture a line; the same twice are no parts."
+    content, parts = _yaml(file), {}
     home = file.parent / str(content.get("path") or "")
     for part in ("train", "val", "valid", "test"):
-        places = content.get(part) or []
+        places, found = content.get(part) or [], []
         for place in [places] if isinstance(places, str) else places:
             tries = [home / place, file.parent / place, file.parent / place.removeprefix("../")]  # Roboflow's begin with ../
             path = next((path for path in tries if path.exists()), None)
             if path is None:
                 raise FileNotFoundError(f'{file}: "{part}" is {shown(place)}, and there is no {printable(tries[0])}')
             if path.is_dir():
-                names = [*filter(is_picture, files_below(path)[0])]
+                found += filter(is_picture, files_below(path)[0])
             else:
                 lines = path.read_text("utf-8-sig").splitlines()
-                names = [pictures.find(line.strip(), path.parent) for line in lines if line.strip()]
-            found += [("val" if part == "valid" else part, name) for name in names]
-    return found
+                found += [pictures.find(line.strip(), path.parent) for line in lines if line.strip()]
+        if found:
+            parts.setdefault(tuple(found), []).append("val" if part == "valid" else part)
+    return [(named[0] if len(parts) > 1 or len(named) == 1 else "", image) for found, named in parts.items() for image in found]
 
 
 def _yolo_line(line: str, names: dict[int, str], size: tuple[int, int]) -> tuple[str, list[list[float]]]:
@@ -165,7 +166,8 @@ def read_labels(image: Path, file: Path, part: str = "") -> Sample:
     size, numbers = picture_size(image), _indices(file)
     if numbers.shape != size:
         raise ValueError(f"it has {numbers.shape[1]}×{numbers.shape[0]} pixels, its picture {image.name} {size[1]}×{size[0]}")
-    return Sample(image, [("object", rle, f"value {value}") for value, rle in value_masks(numbers).items()], file, size, part)
+    found = [("object", rle, f"value {value}", {"attributes": {"value": value}}) for value, rle in value_masks(numbers).items()]
+    return Sample(image, found, file, size, part)
 
 # %% ../../nbs/data/11_layouts.ipynb #b246e793
 VOID = 224 << 16 | 224 << 8 | 192  # VOC's colour of pixels that belong to nothing

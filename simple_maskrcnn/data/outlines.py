@@ -11,6 +11,7 @@ __all__ = ['CLASS_WORDS', 'rectangle', 'ellipse', 'with_holes', 'even_odd', 'joi
 import base64
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -22,7 +23,7 @@ from PIL import Image
 
 from .coco import mask_record
 from .images import is_picture, named_errors
-from .records import file_size, shown
+from .records import file_size, shown, upright_size
 from .shapes import polygon_mask
 from ..files import files_below, printable
 
@@ -69,7 +70,7 @@ def joined(parts: list, size: tuple[int, int]) -> list | dict:  # of polygons an
 class Sample(NamedTuple):
     "A picture and what is drawn in it."
     image: Path | bytes  # its file, or its content if the annotation file holds that
-    objects: list[tuple]  # of each: class name; COCO's segmentation, polygons or RLE; its place in `file`
+    objects: list[tuple]  # of each: class name; COCO's segmentation, polygons or RLE; its place in `file`; perhaps other fields
     file: Path  # where this was read
     size: tuple[int, int]  # height, width
     part: str = ""  # of the dataset: train, val …
@@ -155,7 +156,7 @@ class Pictures:
 def picture_size(image: Path | bytes) -> tuple[int, int]:  # height, width, upright
     if isinstance(image, bytes):
         with named_errors("the picture in this file"), Image.open(BytesIO(image)) as file:
-            return file.size if file.getexif().get(274) in (5, 6, 7, 8) else file.size[::-1]
+            return upright_size(file)
     size = file_size(image, None)
     if not size[0]:
         raise ValueError(f"{image} cannot be read")
@@ -274,6 +275,12 @@ def _qupath_class(feature: dict) -> str:  # "" if it has none
     return found.strip()
 
 
+def _open_ring(values: list) -> np.ndarray:
+    "A ring of GeoJSON without its last point, which is its first again; some programs leave that out."
+    points = take_points(values)
+    return take_points(points[:-1].tolist()) if (points[0] == points[-1]).all() else points
+
+
 def _qupath_shape(feature: dict, size: tuple[int, int]) -> list | dict:
     shape = take(feature, "geometry", dict)
     kind = take(shape, "type", str)
@@ -283,7 +290,7 @@ def _qupath_shape(feature: dict, size: tuple[int, int]) -> list | dict:
     polygons = [rings] if kind == "Polygon" else rings
     if not polygons or not all(isinstance(polygon, list) and polygon for polygon in polygons):
         raise ValueError(f"its coordinates are {shown(rings)}, and a polygon without a ring is none")
-    return with_holes([[take_points(ring, 4)[:-1] for ring in polygon] for polygon in polygons], size)
+    return with_holes([[_open_ring(ring) for ring in polygon] for polygon in polygons], size)
 
 
 def read_qupath(file: Path, reading: Reading, pictures: Pictures) -> Sample:
@@ -329,5 +336,7 @@ def read_imagej(file: Path, reading: Reading, pictures: Pictures) -> Sample:
         with reading.at(file, place := f"region {k + 1}, {roi.name}"):
             if max(roi.position, roi.c_position, roi.z_position, roi.t_position) > 1:
                 raise ValueError("it lies in a later slice of a stack; save that slice and its regions apart")
-            objects.append((f"group {roi.group}" if roi.group else "object", _roi_shape(roi, size), place))
+            named = re.search("^class: *(.*[^\\s])", roi.props, re.M)  # as `predict --to imagej` writes it
+            name = named[1] if named else f"group {roi.group}" if roi.group else "object"
+            objects.append((name, _roi_shape(roi, size), place))
     return Sample(image, objects, file, size)

@@ -7,6 +7,7 @@ __all__ = ['FORMATS', 'STRANGERS', 'file_kind', 'recognise', 'advice']
 
 # %% ../../nbs/data/12_recognise.ipynb #67fd8111
 import re
+import shlex
 import zipfile
 from collections import Counter
 from contextlib import suppress
@@ -110,13 +111,19 @@ def recognise(source: str | Path) -> tuple[str, list[Path]]:  # a key of FORMATS
     raise ValueError(f"{printable(source)} {what}. What is known: {known}")
 
 
-def advice(source: str | Path) -> str:  # "" if there is nothing to say
-    "For what should have been a COCO file: what it looks like, and the command that makes one of it."
+def advice(source: str | Path, called: str | Path = "it") -> str:  # what the error calls it; "" if there is nothing to say
+    "The end of an error about what should have been a COCO file: what it is instead, and the command that makes one of it."
     with suppress(OSError):
         try:
-            kind, _ = recognise(source)
+            kind, files = recognise(source)
         except ValueError as error:
-            return f"It {found[1]}." if (found := re.search(r"(looks like .*?)\. What is known", str(error))) else ""
-        command = f"simple-maskrcnn convert {printable(source)} data.json"
-        return "" if kind == "coco" else f"It looks like {FORMATS[kind]}: convert it with {command}"
+            known = re.search(r" ((?:looks like|holds files).*?)(?:\. What is known|; name one)", str(error))
+            return f"; {printable(called)} {known[1]}" if known and STRANGERS["broken"] not in known[1] else ""
+        folder = Path(source).is_dir()
+        if kind == "coco":
+            return f"; {printable(called)} holds COCO files, such as {printable(files[0])}: name one of them" if folder else ""
+        alone = not folder and kind in ("labelme", "yolo", "qupath", "imagej")  # one of many, mostly
+        place = shlex.quote(printable(Path(source).parent if alone else source))
+        return (f"; {printable(called)} looks like {FORMATS[kind]}: convert {'its folder' if alone else 'it'} with "
+                f"simple-maskrcnn convert {place} data.json")
     return ""
