@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import re
+import shlex
 import signal
 import sys
 import warnings
@@ -33,12 +34,15 @@ def advise(text: str, function: Callable) -> str:
     def flag(found):
         name, value = found.groups()
         if name not in known or not (value or "_" in name):
-            return f"--set {found[0]}" if value and name[:4] in ("box_", "rpn_") and name not in known else found[0]
+            own = value and name not in known and (name[:4] in ("box_", "rpn_") or name == "anchor_ratios")
+            return f"--set {shlex.quote(found[0].replace(' ', ''))}" if own else found[0]
         if value in ("True", "False"):
             return known[name] if value == "True" else f"--no-{known[name][2:]}"
-        return " ".join([known[name], *filter(None, [re.sub(r"[][()' ]", "", value or "")])])
+        plain = re.sub(r"\[([^],]*)]", r"\1", re.sub(r"^\[|]$|[()' ]", "", value or ""))  # lists of one are numbers
+        return " ".join([known[name], *filter(None, [shlex.quote(plain) if "[" in plain else plain])])
 
-    return re.sub(r"(?<![\w/.'\"-])([a-z]\w*)(?:=(\[[^]]*]|\([^)]*\)|[^\s,;:()]*[^\s,;:().]))?(?![\w/]|[.:=]\w)", flag, text)
+    value = r"\[(?:[^][]|\[[^]]*])*]|\([^)]*\)|[^\s,;:()]*[^\s,;:().]"  # a list, perhaps of lists
+    return re.sub(rf"(?<![\w/.'\"-])([a-z]\w*)(?:=({value}))?(?![\w/]|[.:=]\w)", flag, text)
 
 # %% ../nbs/manners.ipynb #3a77e0da
 app = typer.Typer(name="simple-maskrcnn", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,

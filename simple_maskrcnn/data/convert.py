@@ -19,10 +19,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from .coco import is_own, sealed
-from .formats import masks_to_coco
+from .formats import masks_to_coco, voc_table
 from .images import is_hidden
 from simple_maskrcnn.data.layouts import (
-    coco_parts, label_pairs, part_of, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files, voc_table,
+    coco_parts, label_pairs, part_of, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files,
     yolo_names, yolo_pictures, yolo_text,
 )
 from simple_maskrcnn.data.outlines import (
