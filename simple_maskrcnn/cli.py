@@ -105,31 +105,25 @@ def open_dataset(place: tuple[Path, Path], given: dict):  # as of `locate`; opti
 @command
 def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _Images = None,
           annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False, pages: _Pages = None,
-          outside: _Outside = False, strict: _Strict = None):
+          outside: _Outside = False, strict: _Strict = None,
+          report: Annotated[Path | None, data("also write what was found as a page with pictures, such as report.html")] = None,
+          fix: Annotated[Path | None, data("write a copy in which is mended what can be in one way only, such as fixed.json (of "
+                                           "two parts fixed_train.json …); exit codes are then those of the copy")] = None):
     "Look at every image, mask and box; exit code 1 if anything has to be mended before training, 3 if --strict says so."
     from simple_maskrcnn import CocoDataset
-    from simple_maskrcnn.data.check import StrictError, check_files, format_check, strict as refuse
-    from simple_maskrcnn.data.hints import check_parts
+    from simple_maskrcnn.data.check import strict as refuse
+    from simple_maskrcnn.data.report import doctor
 
     given, options = (dataset, judge_place(data_dir, images, annotations), images, annotations), arguments(locals(), CocoDataset)
-    parts, bad, noted = [], False, None
     with tempfile.TemporaryDirectory() as scratch:  # the user's folders get nothing but the cache of what was looked at
-        places = [place for split in ("train", "val") if (place := locate(split, *given, required=False, scratch=scratch))]
-        for place in dict.fromkeys(places or [locate("train", *given, scratch=scratch)]):
-            report = check_files(*place, **options)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the report has told it
-                parts.append(CocoDataset(*place, skip_bad=True, **options))
-            report["notes"] |= check_parts(*parts) if len(parts) == 2 else {}
-            echo(f"{place[0]}, {place[1].name if dataset is Layout.voc else place[1]}\n{advise(format_check(report), check)}")
-            if not report["counts"]["images"]:
-                raise ValueError(f"{place[1]} has no images that can be used")
-            bad |= bool(report["problems"])
-            try:
-                refuse(report, strict or ())
-            except StrictError as error:
-                noted = error
-    raise noted if noted and not bad else typer.Exit(int(bad))
+        splits = ("train",) if images and annotations else ("train", "val")
+        places = {split: place for split in splits if (place := locate(split, *given, required=False, scratch=scratch))}
+        places = places or {"train": locate("train", *given, scratch=scratch)}
+        found = doctor(places, report, fix, lambda text: echo(advise(text.replace(f"{scratch}{os.sep}", ""), train)), **options)
+    bad = any(said["problems"] for said in found)
+    for said in [] if bad else found:
+        refuse(said, strict or ())
+    raise typer.Exit(int(bad))
 
 # %% ../nbs/cli.ipynb #714c39c7
 @command
@@ -139,7 +133,7 @@ def train(
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = None,
     pages: _Pages = None, outside: _Outside = False, strict: _Strict = None,
     first: Annotated[int | None, data("learn only so many images, by heart, and evaluate the same", min=1)] = None,
-    drop_empty: Annotated[bool, data("leave out images without objects, instead of learning from them")] = False,
+    drop_empty: Annotated[bool, data("leave out pictures without annotations, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
     levels: Annotated[str | None, network("stages of the pyramid; 5 alone is the fast network", show_default="2,3,4,5")] = None,
     weights: Annotated[str | None, network("nuclei, coco or coco_v2 (downloaded), a file, or a run, whose settings are then the "

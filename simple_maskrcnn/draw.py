@@ -205,7 +205,7 @@ def show_detections(
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
     "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints",
-             "outlines", "layouts", "recognise", "convert", "split"),
+             "outlines", "layouts", "recognise", "convert", "split", "repair", "report"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -228,7 +228,7 @@ def show_pipeline(
     known = {module for modules in (*STAGES.values(), *BESIDE.values(), WHOLE) for module in modules}
     if current is not None and current not in known:
         raise ValueError(f"no stage has a module {current!r}; choose one of {sorted(known)}")
-    _, ax = plt.subplots(figsize=(12.6, 4.15), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-3.52, 1.2)})
+    _, ax = plt.subplots(figsize=(12.6, 5.0), subplot_kw={"xlim": (-0.2, 13.3), "ylim": (-4.5, 1.2)})
 
     def box(x, y, name, modules):
         lit = current in modules or (current in WHOLE and name in [*STAGES][1:-1])
@@ -250,9 +250,9 @@ def show_pipeline(
     ax.text(3.65, 0.9, "features", fontsize=10, color="#555555", va="bottom")
     for x in (6.55, 9.55):  # both RoIAligns read the backbone's features
         arrow((3.55, 0.59), (3.55, 0.87), (x, 0.87), (x, 0.6), color="#999999")
-    for (wing, modules), x in zip(BESIDE.items(), (0, 8.4)):
-        box(x, -3.37, wing, modules)
-        ax.text(x + 1.4, -3.12, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
+    for (wing, modules), y in zip(BESIDE.items(), (-3.3, -4.2)):
+        box(1.5, y, wing, modules)
+        ax.text(2.9, y + 0.25, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
     ax.set_axis_off()
     return vector()
 

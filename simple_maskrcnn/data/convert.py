@@ -108,7 +108,7 @@ def coco_contents(
         number = len(content["images"]) + 1
         content["images"].append({"id": number, "file_name": below(image, root), "height": size[0],
                                   "width": size[1]})
-        for name, segmentation, place in objects:
+        for name, segmentation, place, *more in objects:
             with reading.at(file, place):
                 if (name := _named(name, classes)) not in ids:
                     raise ValueError(f"the class {name!r} is not in the list of classes, {', '.join(names)[:300]}")
@@ -117,7 +117,7 @@ def coco_contents(
                     raise ValueError("it has no pixel: it lies outside of its picture, or is thinner than one")
                 content["annotations"].append({
                     "id": len(content["annotations"]) + 1, "image_id": number, "category_id": ids[name], "iscrowd": 0,
-                    "bbox": coco_mask.toBbox(rle).tolist(), "area": area, "segmentation": segmentation})
+                    "bbox": coco_mask.toBbox(rle).tolist(), "area": area, "segmentation": segmentation, **dict(*more)})
     return contents
 
 
