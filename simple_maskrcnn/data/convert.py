@@ -21,13 +21,12 @@ from pycocotools import mask as coco_mask
 
 from .coco import is_own, sealed
 from .formats import masks_to_coco, voc_table
-from .images import is_hidden
 from simple_maskrcnn.data.layouts import (
     coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files,
     yolo_names, yolo_pictures, yolo_text,
 )
 from .outlines import Reading, Sample, read_imagej, read_labelme, read_qupath, read_via
-from .pairs import Pictures, part_of, same_below
+from .pairs import Pictures, is_hidden, part_of, same_below
 from .recognise import FORMATS, file_kind, recognise
 from .records import UNLISTED, check_coco, load_coco, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic

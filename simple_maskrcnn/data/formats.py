@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from .coco import intact, mask_record, sealed
-from .images import SoundFile, is_hidden, is_picture, named_errors, open_image, open_pages, read_image
+from .images import SoundFile, named_errors, open_image, open_pages, read_image
+from .pairs import is_hidden, is_picture
 from ..files import printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/06_formats.ipynb #359e3ecb

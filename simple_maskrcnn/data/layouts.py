@@ -18,9 +18,8 @@ from pycocotools import mask as coco_mask
 
 from .coco import mask_record
 from .formats import _indices, _with_suffix, numbered_objects
-from .images import is_picture
 from .outlines import Reading, Sample, picture_size, take, take_points
-from .pairs import PARTS, Pictures, part_of, same_below
+from .pairs import PARTS, Pictures, is_picture, part_of, same_below
 from .records import shown, to_rle
 from ..files import files_below, printable
 

@@ -13,10 +13,9 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from .images import is_hidden, is_picture
 from .layouts import LINE, partners
 from .outlines import load_json
-from .pairs import Pictures
+from .pairs import Pictures, is_hidden, is_picture
 from ..files import files_below, printable
 
 # %% ../../nbs/data/12_recognise.ipynb #e23eee81

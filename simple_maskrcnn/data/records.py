@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
-from .images import is_picture, open_image, read_image
+from .images import open_image, read_image
+from .pairs import is_picture
 from ..files import printable
 
 # %% ../../nbs/data/08_records.ipynb #061c97f3

@@ -25,7 +25,8 @@ from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import files_below, hold, printable, progress_bar, write_atomic
-from ..data.images import SUFFIXES, is_hidden, is_picture, read_image, which_pages
+from ..data.images import read_image, which_pages
+from ..data.pairs import SUFFIXES, is_hidden, is_picture
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
