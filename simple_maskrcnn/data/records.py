@@ -271,8 +271,7 @@ def outlines(parts: list, said: list) -> list[list]:
     bare = numbers(parts) or len(parts) > 2 and pairs(parts)
     flat = [[side for point in part for side in point] if pairs(part) else part for part in ([parts] if bare else parts)]
     need(all(map(numbers, flat)), _FORM, "segmentation")
-    kept = [part for part in flat if len(part) > 5]
-    need(kept, _SHORT, "segmentation")
+    need(kept := [part for part in flat if len(part) > 5], _SHORT, "segmentation")
     short, pair = "part of an outline with fewer than 3 points (left out)", "outline as one flat list or as pairs"
     said += [(short, "segmentation")] * (len(kept) < len(flat)) + [(pair, "segmentation")] * (bare or any(map(pairs, parts)))
     return kept
