@@ -4,13 +4,14 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 DEVICE_FLAGS ?= gpu slow
+EXPLORE ?= nuclei nbs/training/mine --annotations nbs/training/mine/annotations.json
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu lab export notebooks readme site bench clean
+.PHONY: help demo test test-browser test-gpu lab explore export notebooks readme site bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/installed ## install, train on shapes, evaluate, predict: runs/demo/
 	$(PY) tools/demo.py
@@ -22,11 +23,17 @@ test: .venv/installed-dev ## check and run every notebook, then run tests/
 	$(PY) tools/check_notebooks.py --run
 	$(PY) -m pytest tests -n 2 --dist loadfile --durations=10
 
+test-browser: .venv/installed-dev ## open JupyterLab and the site in headless Chromium, where it is installed
+	$(PY) -m pytest tests/test_browser.py -rs
+
 test-gpu: .venv/installed-dev ## run every notebook with its `gpu` and `slow` cells too
 	$(PY) tools/check_notebooks.py --run --flags "$(DEVICE_FLAGS)"
 
 lab: .venv/installed-dev ## open the index in JupyterLab
 	$(PY) -m jupyterlab --config=tools/lab_config.py $(LAB_FLAGS) nbs
+
+explore: .venv/installed-dev ## look into a network in the browser: EXPLORE="MODEL PICTURES"
+	$(PY) -m simple_maskrcnn.cli explore $(EXPLORE)
 
 export: .venv/installed-dev ## clean the notebooks and export them to simple_maskrcnn/
 	.venv/bin/nbdev_clean

@@ -14,4 +14,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "evaluation.evaluate": ["evaluate"],
     "training.train": ["fit"],
     "inference.predict": ["detect", "load_model", "predict_files"],
+    "inference.explore": ["explore"],
 })

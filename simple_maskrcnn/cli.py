@@ -22,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-import simple_maskrcnn.cli_data  # noqa: F401 (its commands are in the app, too)
+import simple_maskrcnn.cli_data, simple_maskrcnn.cli_explore  # noqa: E401, F401 (their commands are in the app, too)
 from .files import printable
 from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, setting
 
@@ -174,6 +174,7 @@ def train(
     accumulate: Annotated[int, training("batches for one step", **some)] = 1,
     seed: Annotated[int, training("of weights, order and augmentation", min=0)] = 0,
     eval_every: Annotated[int, training("epochs between two evaluations", min=1)] = 1,
+    patience: Annotated[int | None, training("end after so many epochs without a better AP", min=1)] = None,
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch", min=1)] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int, training("detections of one class in an image that count for AP", min=11)] = 100,
@@ -189,13 +190,13 @@ def train(
     import torch
 
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
-    from simple_maskrcnn.training.train import judge
+    from simple_maskrcnn.training.preflight import judge
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
     given["train_resize"] = not (scales or crop or large_scale_jitter)  # else these have set the size already
     usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
-    judge(usual | arguments(given, fit))  # what is wrong is said before anything is read
+    judge(usual | arguments(given, fit), fit)  # what is wrong is said before anything is read
     train_transforms(**arguments(given, train_transforms))
     settings = dict(map(setting, set_ or []))
     if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
@@ -268,7 +269,8 @@ def predict(
     model: _Model,
     paths: Annotated[list[Path], typer.Argument(help="images, and folders of images with their subfolders")],
     output_dir: Annotated[Path, option("gets predictions.json, overlays/ and other formats")] = Path("predictions"),
-    score_threshold: Annotated[float, option("a lower score is left out; there is none below 0.05", min=0, max=1)] = 0.5,
+    score_threshold: Annotated[float | None, option("a lower score is left out; else what validation found best, or 0.5",
+                                                    min=0, max=1)] = None,
     max_detections: Annotated[int | None, option("of a picture; if not given, as the network was made", **side)] = None,
     overlays: Annotated[bool, option("write the images with masks, boxes and names drawn into them")] = True,
     masks: Annotated[bool, option("write label images: 16-bit PNG, the number of the object in each pixel")] = False,
@@ -278,6 +280,7 @@ def predict(
     unit: Annotated[str, option("of --pixel-size")] = "pixel",
     min_size: Annotated[int | None, option("shorter side of an image in the network; if not given, as trained", **side)] = None,
     max_size: Annotated[int | None, option("its longer side is at most this", **side)] = None,
+    tiles: Annotated[str | None, option("look at windows: of this side, of 'height,width', or auto, the side as trained")] = None,
     class_agnostic_nms: Annotated[bool, option("a better box also suppresses those of other classes: no doubles")] = False,
     set_: Annotated[list[str] | None, option("name=value, any other setting of the network; can be repeated", "--set")] = None,
     pages: _Pages = None,
@@ -289,7 +292,8 @@ def predict(
 
     settings = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
     given["model"] = load_model(model, **{k: v for k, v in settings.items() if v}, **dict(map(setting, set_ or [])))
-    done = predict_files(**arguments(given | {"to": [kind.value for kind in to or []]}, predict_files))
+    given |= {"to": [kind.value for kind in to or []], "tiles": tiles == "auto" or numbers(tiles)}
+    done = predict_files(**arguments(given, predict_files))
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""
     echo(f"{done['images']} images, {done['objects']} objects{earlier}: {done['file']}")
     if done["failed"]:

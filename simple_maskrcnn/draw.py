@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
            'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections', 'show_pipeline',
-           'describe', 'animate']
+           'describe']
 
 # %% ../nbs/draw.ipynb #6eb00787
 import os
 import random
+import re
 from contextlib import suppress
 from io import BytesIO
 
@@ -19,7 +20,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/draw.ipynb #9f28a783
@@ -60,8 +60,10 @@ class vector:
         plt.close(self.figure)
 
     def _repr_svg_(self) -> str:
-        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata={"Date": None})
-        return file.getvalue().decode()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        self.figure.savefig(file := BytesIO(), format="svg", bbox_inches="tight", metadata=nothing)
+        text = file.getvalue().decode()
+        return re.sub(r"\s+", " ", re.sub(r"(?<=\.\d\d)\d{3,}", "", text[text.index("<svg"):]))  # to 1/100 point
 
 # %% ../nbs/draw.ipynb #e72537f9
 COLORS = {  # what a box is to the detector
@@ -213,10 +215,10 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace"),
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme"),
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 
@@ -275,24 +277,3 @@ def _summary(tensor: Tensor) -> str:
              f"{values.min().item():.4g} … {values.max().item():.4g}" if len(values) else "",
              f" ← {tensor.numel() - len(values)} NOT FINITE" if len(values) < tensor.numel() else ""]
     return " ".join(filter(None, parts))
-
-# %% ../nbs/draw.ipynb #be0869eb
-def animate(
-    draw,  # `draw(k, ax)` draws frame `k` on empty axes
-    frames: int,  # how many
-    fps: float = 2.0,  # frames a second
-    size: float = 4.0,  # width and height in inches
-):  # an `IPython.display.Image`, shown by Jupyter
-    "A small GIF of `frames` pictures, for a notebook."
-    from IPython.display import Image as Shown
-
-    pictures = []
-    for k in range(frames):
-        fig, ax = plt.subplots(figsize=(size, size), layout="constrained")
-        ax.set_axis_off()
-        draw(k, ax)
-        fig.savefig(file := BytesIO(), format="png", dpi=72)
-        plt.close(fig)
-        pictures.append(Image.open(file).convert("RGB").quantize(32))
-    pictures[0].save(file := BytesIO(), "GIF", save_all=True, append_images=pictures[1:], duration=int(1000 / fps), loop=0)
-    return Shown(file.getvalue(), format="gif")

@@ -166,10 +166,10 @@ def printable(text: object) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", lambda m: ascii(m[0])[1:-1], str(text))
 
 
-def say(text: object) -> None:
-    "Print below or above a progress bar; what the output cannot encode is written out, and stops nobody."
+def say(*texts: object) -> None:
+    "Print lines below or above a progress bar; what the output cannot encode is written out, and stops nobody."
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    tqdm.write(str(text).encode(encoding, "backslashreplace").decode(encoding))
+    tqdm.write("\n".join(map(str, texts)).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def progress_bar(*arguments, **options) -> tqdm:  # as of tqdm

@@ -173,7 +173,8 @@ def outputs(cell, alt: str, name: str, out: Path, page: Page, site: dict) -> str
         elif kind:
             parts.append(figure(data[kind], kind, alt, f"{name}-{k}", out, page.up))
         elif "text/html" in data:
-            parts.append(data["text/html"])
+            label = f'class="film" role="group" aria-label="{html.escape(alt)}"'
+            parts.append(data["text/html"].replace('class="film"', label, 1))
         elif "text/markdown" in data:
             parts.append(markdown(data["text/markdown"], page, site))
         elif "text/plain" in data:

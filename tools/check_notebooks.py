@@ -79,7 +79,7 @@ class Notebook:
         code = "\n".join(self.source(c) for c in cells if c["cell_type"] == "code")
         lines = sum(bool(line.strip()) and not line.startswith("#|") for line in code.splitlines())
         shown = (output.get("data", {}) for c in everything if c["cell_type"] == "code" for output in c["outputs"])
-        pictures = sum(any(kind.startswith("image/") for kind in data) for data in shown)
+        pictures = sum(any(k.startswith("image/") or "<img" in "".join(data[k]) for k in data) for data in shown)
         return len(cells), words, lines, words / 180 + lines / 20 + pictures / 2
 
 
@@ -104,7 +104,7 @@ def lessons(root: Path) -> list[Path]:
     """Every notebook, in the order in which they are read: the index, then the wings, then what stands beside them."""
     wings = ["", "network", "data", "evaluation", "training", "inference"]
     first = ["index", "tour", "one_page", "background"]
-    last = ["speed", "results", "cli", "cli_data", "manners", "draw", "cards", "files"]
+    last = ["speed", "results", "cli", "cli_data", "cli_explore", "manners", "draw", "cards", "film", "files"]
     def key(path):
         wing, stem = path.parent.relative_to(root / "nbs").as_posix().replace(".", ""), path.stem
         after = 1 if wing else 0 if stem in first else 2
@@ -216,7 +216,7 @@ def numbers(text: str) -> list[tuple[float, int, bool]]:
 def check_numbers(nb: Notebook, root: Path):
     """A result in a sentence (a decimal or a percentage) is printed, asserted or set by some cell of its notebook."""
     code = "\n".join(nb.source(c) + "\n" + "\n".join(map(texts, c["outputs"])) for _, c in nb.code())
-    code = re.sub(r"<path.*?/>|<(use|g|rect)\b.*?>", "", code, flags=re.S)  # of pictures in SVG only the words count
+    code = re.sub(r"<path.*?/>|<(use|g|rect)\b.*?>|;base64,[\w+/=]+", "", code, flags=re.S)  # of pictures only the words count
     shown = [float(x.replace(",", "")) for x in re.findall(r"(?<![\d.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", code) if x.strip(",")]
     shown += [a / b for a, b in ((float(a), float(b)) for a, b in re.findall(r"(\d+) ?/ ?(\d+)", code)) if b]
     for i, cell in enumerate(nb.cells):

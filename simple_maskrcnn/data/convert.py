@@ -28,7 +28,7 @@ from simple_maskrcnn.data.layouts import (
 from .outlines import Reading, Sample, read_imagej, read_labelme, read_qupath, read_via
 from .pairs import Pictures, is_hidden, part_of, same_below
 from .recognise import FORMATS, file_kind, recognise
-from .records import UNLISTED, check_coco, load_coco, to_rle
+from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #b4be5610
@@ -238,8 +238,8 @@ def convert(
     elif format == "coco":
         tidied = {}
         for part, file in coco_parts(found[1], folder).items():
-            content, _, label_of, _ = load_coco(file)
-            tidied[part] = tidy_coco(content, file, reading, known, part), label_of, file
+            content = tidy_coco(read_json(file), file, reading, known, part)
+            tidied[part] = content, load_coco(file, content)[2], file
         images = [image for content, *_ in tidied.values() for image in content["images"]]
         for path, n in Counter(image["file_name"] for image in images).items():
             if n > 1 and path in known.guessed:

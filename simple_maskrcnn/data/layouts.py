@@ -278,12 +278,14 @@ def _image_path(name: str, file: Path, part: str, pictures: Pictures) -> Path:
 
 def tidy_coco(content: dict, file: Path, reading: Reading, pictures: Pictures, part: str = "") -> dict:  # of `read_json`
     "The habits of the tools that write COCO files, undone; `file_name` becomes the path of the picture."
-    keys, found, lost = ("images", "annotations", "categories"), [], set()
-    for key in keys:
+    def records(key):
         for k, record in enumerate(content[key]):
             with reading.at(file, f"{key}[{k}]"):
-                take(record, "", object, 0)  # a record is an object in braces
-    images, annotations, categories = ([record for record in content[key] if type(record) is dict] for key in keys)
+                if type(record) is not dict:
+                    raise ValueError(f"{shown(record)} is not an object in braces")
+                yield record
+
+    found, lost, (images, annotations, categories) = [], set(), map(list, map(records, ("images", "annotations", "categories")))
     for k, image in enumerate(images):
         with reading.at(file, f"images[{k}], id {shown(image.get('id'))}"):
             found.append({**image, "file_name": _image_path(take(image, "file_name", str), file, part, pictures)})
@@ -299,8 +301,9 @@ def tidy_coco(content: dict, file: Path, reading: Reading, pictures: Pictures, p
     for a in masks:  # CVAT calls every mask a crowd
         reading.note("masks of CVAT, which it calls crowds, are taken as objects", file)
         a["iscrowd"] = 0
+    once = {(shown(c.get("id")), shown(c.get("name"))): c for c in categories if c not in above}  # VIA: anew for each object
     return {**content, "images": found, "annotations": [a for a in annotations if shown(a.get("image_id")) not in lost],
-            "categories": [c for c in categories if c not in above]}
+            "categories": [*once.values()]}
 
 
 def coco_parts(files: list[Path], folder: Path) -> dict[str, Path]:  # part → file

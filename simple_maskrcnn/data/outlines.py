@@ -204,11 +204,14 @@ CLASS_WORDS = "class", "label", "category", "name", "type"  # what the field of 
 
 def _via_shape(shape: dict) -> list[list[float]]:
     kind = take(shape, "name", str)
-    if kind == "polygon":
+    if kind in ("polygon", "polyline"):
         columns = [take(shape, key, list) for key in ("all_points_x", "all_points_y")]
         if len(columns[0]) != len(columns[1]):
             raise ValueError(f"it has {len(columns[0])} values of x and {len(columns[1])} of y")
-        return [take_points([*zip(*columns)]).ravel().tolist()]
+        points = take_points([*zip(*columns)])
+        if kind == "polyline" and np.hypot(*(points[0] - points[-1])) > 0.1 * np.ptp(points, axis=0).max():
+            raise ValueError('its "name" is "polyline", and its ends lie apart: it surrounds no pixels')
+        return [points.ravel().tolist()]
     fields = {"rect": ("x", "y", "width", "height"), "circle": ("cx", "cy", "r", "r"), "ellipse": ("cx", "cy", "rx", "ry")}
     if kind not in fields:
         raise ValueError(f'its "name" is {shown(kind)}, which surrounds no pixels')
@@ -228,6 +231,8 @@ def via_class_field(records: list[dict]) -> str | None:  # None: the regions hav
 def _via_class(values: dict, field: str | None) -> str | None:
     if not field:
         return None
+    if values.get(field) is None:
+        raise ValueError(f'it has no "{field}", and that is the class')
     name = take(values, field, (str, dict))
     if isinstance(name, dict):  # boxes to tick
         ticked = [option for option, on in name.items() if on]
@@ -253,6 +258,8 @@ def read_via(file: Path, reading: Reading, pictures: Pictures) -> list[Sample]:
                 with reading.at(file, place := f"{shown(key)}, regions[{k}]"):
                     shape = _via_shape(take(region, "shape_attributes", dict))
                     objects.append((_via_class(take(region, "region_attributes", dict, {}), field), shape, place))
+                    if region["shape_attributes"]["name"] == "polyline":
+                        reading.note("lines whose ends meet are taken as outlines", file)
             samples.append(Sample(image, objects, file, picture_size(image)))
     return samples
 

@@ -25,15 +25,11 @@ from ..files import printable
 # %% ../../nbs/data/08_records.ipynb #061c97f3
 def rle_counts(text: bytes) -> list[int]:  # pixels of 0, of 1, of 0, …; they add up to H·W, unless the string is damaged
     "The run lengths in the string of a compressed RLE."
-    counts, value, place = [], 0, 0
-    for char in text:
-        bits = char - 48
-        value |= (bits & 31) << 5 * place
-        place += 1
-        if not bits & 32:  # the last character of a number; its bit 16 is the sign
-            value -= (bits >> 4 & 1) << 5 * place
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value, place = 0, 0
+    counts = []
+    for chars in re.findall(b"[P-o]*[0-O]", text):  # of a number; the last has no bit 32, and its bit 16 is the sign
+        value = sum((char - 48 & 31) << 5 * place for place, char in enumerate(chars))
+        value -= (chars[-1] - 48 >> 4 & 1) << 5 * len(chars)
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
     return counts
 
 
@@ -168,8 +164,9 @@ def category_rules(category: dict, names: dict, heard: dict, said: list) -> None
     need(key is not None, "category id is not a whole number", "id")
     text = printable(" ".join(str(name).split()))
     need(type(name) in (str, int, float) and text, "category without a name", "name")
-    need(key not in names, "two categories have the same id", "id")
-    need(text not in ids, "two categories have the same name", "name", f", as id {ids.get(text)}")
+    said += [("category listed again", "id")] * (key in names)  # as VIA does, for each object
+    need(names.get(key, text) == text, "two categories have the same id", "id")
+    need(ids.get(text, key) == key, "two categories have the same name", "name", f", as id {ids.get(text)}")
     names[key] = text
     first = heard.setdefault(re.sub(r"[\s_]", "", unicodedata.normalize("NFKC", text).casefold()), key)  # é is one letter or two
     said += [("class names alike but for capitals or spaces", "name", f", as id {first}: {shown(names[first])}")] * (first != key)
@@ -179,13 +176,13 @@ def category_rules(category: dict, names: dict, heard: dict, said: list) -> None
     said += [("category called background, or with the id 0 (an ordinary class here)", "name")] * ground
 
 
-def load_coco(annotation_file: str | Path) -> tuple[dict, list, dict, dict]:
+def load_coco(annotation_file: str | Path, content: dict | None = None) -> tuple[dict, list, dict, dict]:  # None: it is read
     "A COCO file's content; class names, \"background\" first; category id → label, 1…C in the order of the ids; notes."
-    found, names = Findings(read_json(Path(annotation_file))), {}
+    found, names = Findings(content or read_json(Path(annotation_file))), {}
     list(found.read("categories", category_rules, names, {}))
     if found.problems:
         raise ValueError(f"bad categories in {printable(annotation_file)}:\n{problem_report(found.problems)}\n"
-                         "Each category needs a number 'id' and a 'name' of its own.")
+                         "Each needs a number 'id' and a 'name' of its own; convert leaves out one that only groups others.")
     label_of = {key: label for label, key in enumerate(sorted(names), start=1)}
     return found.content, ["background", *(names[key] for key in label_of)], label_of, found.notes
 
@@ -299,7 +296,7 @@ def plain_mask(mask: list | dict, size: list[int], said: list) -> list | dict:
     "The segmentation of a record as it is used."
     if type(mask) is dict:
         return runs_of(mask, size, said)
-    need(type(mask) is list and mask, _FORM if mask else "no mask", "segmentation")
+    need(type(mask) is list and mask, _FORM if mask else "no mask, and a box is no outline", "segmentation")
     mask = mask if all(numbers(polygon) and len(polygon) > 5 for polygon in mask) else outlines(mask, said)
     for polygon in mask:
         need(len(polygon) % 2 == 0, _SHORT, "segmentation")
@@ -328,6 +325,9 @@ def annotation_rules(a: dict, images: dict, label_of: dict, boxes_from_masks: bo
     a["segmentation"] = plain_mask(a["segmentation"], [height, width], said)
     if boxes_from_masks:
         a["bbox"] = coco_mask.toBbox(to_rle(a["segmentation"], (height, width))).tolist()
+    if type(box := a["bbox"]) is list and str in map(type, box):  # as Roboflow writes width and height
+        a["bbox"] = [float(x) if type(x) is str and re.fullmatch(r"-?\d{1,7}(\.\d{1,30})?", x) else x for x in box]
+        said.append((f"bbox {_WRITTEN}", "bbox"))
     fits = numbers(box := a["bbox"]) and len(box) == 4 and -1e6 < min(box) and max(box) < 1e6 and math.isfinite(sum(box))
     need(fits, "bbox is not four finite numbers, below a million", "bbox")
     x, y, w, h = box

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FALSE', 'ON_CROWD', 'match_detections', 'coco_objects', 'coco_detections', 'coco_classes', 'coco_eval',
-           'coco_figures', 'voc_ap', 'simple_figures', 'coco_results', 'format_results', 'draw_precision_recall']
+           'coco_figures', 'voc_ap', 'best_score', 'simple_figures', 'coco_results', 'format_results',
+           'draw_precision_recall']
 
 # %% ../../nbs/evaluation/01_ap.ipynb #216a20cb
 from contextlib import redirect_stdout
@@ -147,9 +148,21 @@ def voc_ap(correct: np.ndarray, objects: int) -> float:  # bool `[D]`, best scor
     return float(envelope[correct].sum() / objects) if objects else -1.0
 
 
-def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # returned by `coco_eval`, and given to it
+def best_score(scores: np.ndarray, correct: np.ndarray, objects: int) -> float:  # `[D]`, best first; bool `[D]`; how many
+    "The score from which on to count detections for the best F1, 2·TP / (found + objects); −1: none is right."
+    found = np.arange(1, len(scores) + 1)
+    last = np.r_[scores[1:] < scores[:-1], [True]][: len(scores)]  # equal scores come together
+    f1 = np.where(last, 2 * np.cumsum(correct) / (found + objects), 0)
+    if not f1.any():
+        return -1.0
+    cut = int(f1.argmax())
+    return float(scores[cut : cut + 2].mean())  # halfway to the next one
+
+
+def simple_figures(evaluator, records: list[dict]) -> dict:  # returned by `coco_eval`, and given to it
     """At IoU 0.5, with COCO's matching: `voc50`, VOC's AP, the mean over classes; `jaccard50`, TP / (TP + FP + FN) of the
-    scores above 0.5, the mean over images (the measure of the nuclei literature; 1 where nothing is and nothing was found)."""
+    scores above 0.5, the mean over images (the measure of the nuclei literature; 1 where nothing is and nothing was found);
+    `best_score` of each category."""
     classes, right, union = {}, np.zeros(len(records)), np.zeros(len(records))
     for i, record in enumerate(records):
         objects, found = record["objects"], record["detections"]
@@ -162,11 +175,16 @@ def simple_figures(evaluator, records: list[dict]) -> dict[str, float]:  # retur
             sure = matched[scores > 0.5]
             right[i] += (sure >= 0).sum()
             union[i] += (sure == FALSE).sum() + wanted  # TP + FP + FN
-    areas = []
-    for scores, matched, wanted in (zip(*parts) for parts in classes.values()):
-        ranked = np.concatenate(matched)[np.argsort(-np.concatenate(scores), kind="stable")]
-        areas.append(voc_ap(ranked[ranked != ON_CROWD] >= 0, sum(wanted)))
-    return {"voc50": _mean(np.array(areas)), "jaccard50": float(np.where(union > 0, right / np.maximum(union, 1), 1).mean())}
+    areas, best = [], {}
+    for category, parts in classes.items():
+        scores, matched, wanted = (np.concatenate([np.atleast_1d(x) for x in part]) for part in zip(*parts))
+        order = np.argsort(-scores, kind="stable")
+        order = order[matched[order] != ON_CROWD]
+        ranked = scores[order], matched[order] >= 0, wanted.sum()
+        areas.append(voc_ap(*ranked[1:]))
+        best[category] = best_score(*ranked)
+    return {"voc50": _mean(np.array(areas)), "jaccard50": float(np.where(union > 0, right / np.maximum(union, 1), 1).mean()),
+            "best_score": best}
 
 # %% ../../nbs/evaluation/01_ap.ipynb #5bc40a93
 def coco_results(
@@ -177,14 +195,16 @@ def coco_results(
     "COCO's figures of boxes and masks, AP and AP50 of each class, and the `simple_figures`."
     if twice := [name for name in categories.values() if [*categories.values()].count(name) > 1]:
         raise ValueError(f"two classes are called '{printable(twice[0])}'; the figures of each class need names of their own")
-    results, curves = {"bbox": {}, "segm": {}, "per_class": {}, "voc50": {}, "jaccard50": {}}, {}
+    results, curves = {"bbox": {}, "segm": {}, "per_class": {}, "voc50": {}, "jaccard50": {}, "best_score": {}}, {}
     for kind in ("bbox", "segm"):
         evaluator = coco_eval(kind, records, categories, max_detections, backend)
         curves[kind] = np.asarray(evaluator.eval["precision"])[..., 0, -1]
         classes = ((name, curves[kind][..., k]) for k, (_, name) in enumerate(sorted(categories.items())))
         results["per_class"][kind] = {name: {"AP": _mean(values), "AP50": _mean(values[0])} for name, values in classes}
         results[kind] = coco_figures(evaluator)
-        for name, value in simple_figures(evaluator, records).items():
+        simple = simple_figures(evaluator, records)
+        simple["best_score"] = {name: simple["best_score"].get(category, -1.0) for category, name in categories.items()}
+        for name, value in simple.items():
             results[name][kind] = value
     return results, curves
 
@@ -200,8 +220,9 @@ def format_results(results: dict) -> str:
     box, mask = (results["per_class"][kind] for kind in ("bbox", "segm"))
     first = max(map(len, ["class", *map(printable, box)])) + 1
     lines = [row("", results["bbox"]), row("box", results["bbox"].values()), row("mask", results["segm"].values())]
-    lines += ["", row("class", ["box AP", "box AP50", "mask AP", "mask AP50"], 11)]
-    lines += [row(printable(name), [*box[name].values(), *mask[name].values()], 11) for name in box]
+    lines += ["", row("class", ["box AP", "box AP50", "mask AP", "mask AP50", "best score"], 11)]
+    best = results["best_score"]["segm"]
+    lines += [row(printable(name), [*box[name].values(), *mask[name].values(), best[name]], 11) for name in box]
     for key, name in (("voc50", "VOC's AP at IoU 0.5"), ("jaccard50", "TP / (TP + FP + FN) at IoU 0.5, score above 0.5")):
         lines += ["", f"{name}: box {text(results[key]['bbox'])}, mask {text(results[key]['segm'])}"]
     if "loss" in results:

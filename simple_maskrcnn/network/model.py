@@ -213,6 +213,11 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self._hub_mixin_config["class_names"] = names and list(names)
 
     @property
+    def names(self) -> list[str]:
+        "By label: `class_names`, or numbers where there are none."
+        return self.class_names or [*map(str, range(self.num_classes))]
+
+    @property
     def exact_masks(self) -> bool:
         "Of all parts; assign to change it in all of them."
         return self.roi_heads.exact_masks
@@ -233,6 +238,19 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         self._hub_mixin_config.pop("category_ids", None)
         if ids != [*range(1, self.num_classes)]:
             self._hub_mixin_config["category_ids"] = ids
+
+    @property
+    def score_thresholds(self) -> list[float]:
+        "For each class but the background, the score from which a detection counts: 0.5, unless `fit` found better ones."
+        limits, n = self._hub_mixin_config.get("score_thresholds"), self.num_classes - 1
+        return limits if limits and len(limits) == n else [0.5] * n
+
+    @score_thresholds.setter
+    def score_thresholds(self, limits: list[float] | None):
+        check_settings({"score_thresholds": limits, "num_classes": self.num_classes})
+        self._hub_mixin_config.pop("score_thresholds", None)
+        if limits:
+            self._hub_mixin_config["score_thresholds"] = list(limits)
 
 # %% ../../nbs/network/13_model.ipynb #846ea2f8
 def maskrcnn(

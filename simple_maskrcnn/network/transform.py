@@ -168,6 +168,7 @@ RULES = {  # what a setting must be: a test, and the settings it is for
         "v2", "train_resize", "exact_masks", "box_class_agnostic_nms"]),
     "None or a list of names": (lambda x: x is None or _list(_text)(x), ["class_names"]),
     "None or a list of whole numbers": (lambda x: x is None or _list(_number(-(2**63), 2**63 - 1, int))(x), ["category_ids"]),
+    "None or a list of numbers from 0 to 1": (lambda x: x is None or _list(_number(0, 1))(x), ["score_thresholds"]),
     "None or a list of lists of numbers above 0": (lambda x: x is None or _list(_list(_positive))(x), ["anchor_sizes"]),
     "a list of numbers above 0": (_list(_positive), ["anchor_ratios"]),
     "a whole number from 1 on, or a list of such": (lambda x: _whole(x) or _list(_whole)(x), ["min_size"]),
@@ -193,9 +194,11 @@ def check_settings(settings: dict) -> None:  # arguments of `MaskRCNN`, all or s
         words, good = rule[name]
         if not good(value):
             raise ValueError(f"{name} must be {words}, got {printable(repr(value))[:100]}")
-    names, count, ids = (settings.get(name) for name in ("class_names", "num_classes", "category_ids"))
+    names, count, ids, limits = map(settings.get, ("class_names", "num_classes", "category_ids", "score_thresholds"))
     if None not in (ids, count) and not len(set(ids)) == len(ids) == count - 1:
         raise ValueError(f"category_ids has {len(set(ids))} different ids for {count - 1} classes beside the background")
+    if None not in (limits, count) and len(limits) != count - 1:
+        raise ValueError(f"score_thresholds has {len(limits)} numbers for {count - 1} classes beside the background")
     if None not in (names, count) and len(names) != count:
         raise ValueError(f"{len(names)} class names for {count} classes; the first is the background's")
     if names is not None and "background" not in names[0].lower():

@@ -154,7 +154,7 @@ SAMPLING = {"box_fg_iou_thresh": "fg_iou", "box_bg_iou_thresh": "bg_iou",  # tor
 DETECTION = {f"box_{name}": name for name in ("score_thresh", "nms_thresh", "detections_per_img", "class_agnostic_nms")}
 
 
-OF_TRAINING = ("num_classes", "class_names", "category_ids", "trainable_layers", "train_resize")  # not taken over
+OF_TRAINING = ("num_classes", "class_names", "category_ids", "score_thresholds", "trainable_layers", "train_resize")  # left
 
 
 def take_over(given: dict, old: dict, source: str) -> dict:
@@ -164,7 +164,7 @@ def take_over(given: dict, old: dict, source: str) -> dict:
         raise ValueError(f"backbone: {given['backbone']!r} here, {old['backbone']!r} in {source}, whose weights fit no other; "
                          "leave it out, or begin from other weights")
     for name, value in ({"train_resize": True} | plain if "train_resize" in old else plain).items():  # said if not given, too
-        if name not in OF_TRAINING[:4] and value != old.get(name, "the default"):
+        if name not in OF_TRAINING[:-1] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
     return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
 
@@ -278,7 +278,7 @@ def find_weights(
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
     if settings["num_classes"] == old.get("num_classes") and "class_names" not in settings:
-        settings |= {name: old[name] for name in ("class_names", "category_ids") if name in old}
+        settings |= {name: old[name] for name in OF_TRAINING[1:4] if name in old}
     norm, layers = ("batch", 5) if state is None else ("frozen", 3)
     return state, old, {"norm": norm, "trainable_layers": layers} | settings
 

@@ -142,6 +142,7 @@ class Run:
     step: int = 0
     epoch: int = 0  # epochs that are finished, with evaluation and all
     best: float = -1.0  # the best mask AP
+    best_epoch: int = 0  # when it was reached first
     window: list = field(default_factory=list)  # the losses of the steps that are not yet in the log
     overflows: int = 0  # of float16, in a row
     saved: int = 0  # the step of the newest checkpoint
@@ -177,7 +178,7 @@ class Run:
             self.check_finite()
             state = {name: part.state_dict() for name, part in self.parts().items()} | {
                 "settings": self.settings, "record": self.record}
-            progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "window")}
+            progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "best_epoch", "window")}
             with self.writing():
                 save_checkpoint(self.folder, state | {"progress": progress})
 
@@ -220,7 +221,7 @@ class Run:
         if new is None and (self.folder / "best").is_dir():
             text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
         elif old and new and not same_measure(old, new):
-            self.best = -1
+            self.best, self.best_epoch = -1, self.epoch
             text += "\nAP is measured otherwise now, and cannot be compared: best/ begins anew"
         self.record |= {"weights": then["weights"], "validation": new or old}
         self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
@@ -291,7 +292,7 @@ class Log:
                 self.shown.update(Image(picture.getvalue()))
 
 
-def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **options) -> None:  # options: of `evaluate`
+def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: list[int], **options) -> None:  # of `evaluate`
     "Evaluate, unless `valid` is None; keep the last and the best network; save; and stop, if a process was told to."
     network, ap, accelerator = run.average or run.model, -1, run.accelerator
     broadcast(list(network.buffers()))  # each process has seen other images: the averages of the first are what is kept
@@ -302,17 +303,20 @@ def end_epoch(run: Run, log: Log, valid: Dataset | None, signals: list[int], **o
         found = evaluate(network, valid, losses=True, accelerator=accelerator, progress=False, **options)
         record = {"valid": {"loss": sum(found["loss"].values()), **found["loss"]}, "bbox": found["bbox"], "segm": found["segm"],
                   "segm_by_class": {name: figures["AP"] for name, figures in found["per_class"]["segm"].items()}}
-        log.add({"step": run.step, "epoch": run.epoch + 1, **record},
+        log.add({"step": run.step, "epoch": epoch, **record},
                 {f"{part}/{k}": v for part, values in record.items() for k, v in values.items()})
         ap = record["segm"]["AP"]
+    best = {} if valid is None else found["best_score"]["segm"]  # of classes that are right somewhere; else -1
+    limits = [max(best.get(name, 0), 0) or 0.5 for name in network.names[1:]] if best else None
+    network.score_thresholds = run.model.score_thresholds = limits  # those of an earlier epoch are not this network's
     for name in ("last", "best")[: 2 if ap >= max(run.best, 0) else 1]:  # of equal APs the later network: it has learnt more
         with run.writing():
             accelerator.on_main_process(save_model)(network, run.folder / name)
-    run.epoch, run.best = run.epoch + 1, max(run.best, ap)
+    run.epoch, run.best_epoch, run.best = epoch, epoch if ap > run.best else run.best_epoch, max(run.best, ap)
     log.draw()
     run.save()
     if valid is not None and log.main:
-        say(f"epoch {run.epoch}: validation loss {record['valid']['loss']:.3f}, "
+        say(f"{f'epoch {epoch}' if epoch else 'before the first step'}: validation loss {record['valid']['loss']:.3f}, "
             f"box AP {record['bbox']['AP']:.3f}, mask AP {record['segm']['AP']:.3f}")
     if any(gather_object([bool(signals)])):
         say_goodbye(log, signals)
