@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from .coco import intact, mask_record, sealed
-from .images import SoundFile, is_hidden, is_picture, named_errors, open_image, open_pages, read_image
+from .images import SoundFile, named_errors, open_image, open_pages, read_image
+from .pairs import is_hidden, is_picture
 from ..files import printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/06_formats.ipynb #359e3ecb
@@ -37,13 +38,24 @@ def _whole_numbers(values: np.ndarray) -> np.ndarray:  # [H, W], of any type
     return values.astype(np.int64) if values.dtype.kind == "f" else values
 
 
+def _unscaled(values: np.ndarray, raw: str) -> np.ndarray:  # raw: what Pillow says of the file
+    "Grey of 2 or 4 bits, or with another end than 255 in a PGM, as it is in the file; Pillow stretches it to 8 or 16 bits."
+    grey = re.search(r"'L;([24])|'L', (\d+)\)", raw)
+    top = (1 << int(grey[1])) - 1 if grey and grey[1] else int(grey[2]) if grey else 0
+    wide = 65535 if top > 255 else 255
+    return ((values.astype(np.int64) * top + wide // 2) // wide).astype(values.dtype) if top else values
+
+
 def _indices(file: Path, black_white: bool = False) -> np.ndarray:  # numbers [H, W]; black_white: such colours will do, too
     with named_errors(file), open_pages(file) as source:
         if len(source.pages) > 1:
             raise SoundFile(f"it has {len(source.pages)} pages, and objects are painted into one")
+        raw = str(getattr(source.file, "tile", ""))
         image = source.page(source.pages[0], [])
+        if getattr(source.file, "format", "") in ("JPEG", "MPO") and not black_white:
+            raise SoundFile("it is a JPEG, which changes numbers; save them as PNG or TIFF")
         if not isinstance(image, Image.Image):
-            return _whole_numbers(image)
+            return _unscaled(_whole_numbers(image), raw)
         numbers = image.mode in ("1", "L", "P")
         if black_white and (image.mode == "P" or not numbers):
             colours = np.asarray(image.convert("RGBA"))
@@ -58,7 +70,7 @@ def _indices(file: Path, black_white: bool = False) -> np.ndarray:  # numbers [H
                             + advice)
         found = np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image)
         white_is_zero = image.mode in ("1", "L") and getattr(image, "tag_v2", {}).get(262) == 0  # Pillow turned them round
-        return (1 if image.mode == "1" else 255) - found if white_is_zero else found
+        return _unscaled((1 if image.mode == "1" else 255) - found if white_is_zero else found, raw)
 
 
 def _lines(file: Path) -> list[str]:

@@ -13,9 +13,9 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from .images import is_hidden, is_picture
-from .layouts import LINE, label_pairs
-from .outlines import Pictures, load_json
+from .layouts import LINE, partners
+from .outlines import load_json
+from .pairs import Pictures, is_hidden, is_picture
 from ..files import files_below, printable
 
 # %% ../../nbs/data/12_recognise.ipynb #e23eee81
@@ -26,6 +26,7 @@ FORMATS = {  # as `format` and `--from` name them
 STRANGERS = {  # what is known, and why it is not converted
     "label studio": "Label Studio's own JSON, which is not read: export the project as COCO",
     "results": "results in COCO's format, not annotations",
+    "predictions": "what `predict` has found, not annotations: to take it for such, name its format, coco (--from coco)",
     "via3": "a project of VIA 3, which is not read: VIA 2 writes what is",
     "cvat": "CVAT's own XML, which is not read: export the task as COCO 1.0",
     "boxes": "XML of PASCAL VOC with boxes, and a box is no outline: draw outlines, or masks",
@@ -66,9 +67,11 @@ def file_kind(file: Path) -> str:  # a key of FORMATS or STRANGERS; "": none of 
             content = load_json(file)
         except ValueError:
             return "broken"
-        made_by = content.get("info") if isinstance(content, dict) else None
-        ours = isinstance(made_by, dict) and str(made_by.get("made_by", "")).startswith("simple_maskrcnn.convert")
-        return "" if ours else _json_kind(content)
+        info = content.get("info") if isinstance(content, dict) else None
+        info = info if isinstance(info, dict) else {}
+        if "made_by" not in info and {"image_dir", "score_threshold"} <= info.keys():
+            return "predictions"
+        return "" if str(info.get("made_by", "")).startswith("simple_maskrcnn.convert") else _json_kind(content)
     if suffix == ".zip":
         with suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as content:
             return "imagej" if any(name.endswith(".roi") for name in content.namelist()) else "zip"
@@ -81,6 +84,14 @@ def file_kind(file: Path) -> str:  # a key of FORMATS or STRANGERS; "": none of 
     return "imagej" if suffix == ".roi" else ""
 
 # %% ../../nbs/data/12_recognise.ipynb #4ccfd095
+def _painted(source: Path) -> Counter:  # format → how many
+    "The formats that are pictures: what is painted, and where it lies."
+    masks = sum(len([*home.glob("*")]) == 1 and (home.parent / "masks").is_dir() for home in source.glob("*/images"))
+    known = Pictures(source) if source.is_dir() and not masks else None
+    labels = sum(bool(partners(path, known)) for paths in known.by_name.values() for path in paths) if known else 0
+    return +Counter(masks=masks, labels=labels)
+
+
 def recognise(source: str | Path) -> tuple[str, list[Path]]:  # a key of FORMATS; the files that are of it
     "Which format a file or a folder of annotations is in; a ValueError says what it is, if that is none of ours."
     source = Path(source)
@@ -92,10 +103,8 @@ def recognise(source: str | Path) -> tuple[str, list[Path]]:  # a key of FORMATS
         if (source / "JPEGImages").is_dir() and [*source.glob("SegmentationObject*")]:
             return "voc", []
         files = [path for path in files_below(source)[0] if path.is_file() and not is_picture(path) and not is_hidden(path)]
-        found = {file: file_kind(file) for file in files if file.suffix.lower() != ".txt"}
-        if not any(found.values()):
-            found = {file: kind for file in files if (kind := file_kind(file))}
-    kinds = Counter(kind for kind in found.values() if kind and kind != "broken")
+        found = {file: file_kind(file) for file in files}
+    kinds = Counter(kind for kind in found.values() if kind and kind != "broken") + _painted(source)
     known = [kind for kind in kinds if kind in FORMATS]
     if len(known) == 1:
         return known[0], [file for file, kind in found.items() if kind in (known[0], "broken")]
@@ -103,11 +112,6 @@ def recognise(source: str | Path) -> tuple[str, list[Path]]:  # a key of FORMATS
         raise ValueError(f"{printable(source)} holds files of several formats: "
                          + ", ".join(f"{n} of {FORMATS.get(kind, kind)} ({kind})" for kind, n in kinds.items())
                          + "; name one of them with format=…")
-    if source.is_dir() and not kinds:
-        if any(len([*home.glob("*")]) == 1 and (home.parent / "masks").is_dir() for home in source.glob("*/images")):
-            return "masks", []
-        if label_pairs(Pictures(source)):
-            return "labels", []
     strange = [kind for kind in found.values() if kind in STRANGERS]
     what = f"looks like {STRANGERS[strange[0]]}" if strange else "is in no format that is known"
     known = ", ".join(f"{text} ({key})" for key, text in FORMATS.items())

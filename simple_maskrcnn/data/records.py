@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
-from .images import is_picture, open_image, read_image
+from .images import open_image, read_image
+from .pairs import is_picture
 from ..files import printable
 
 # %% ../../nbs/data/08_records.ipynb #061c97f3
@@ -267,8 +268,7 @@ def outlines(parts: list, said: list) -> list[list]:
     bare = numbers(parts) or len(parts) > 2 and pairs(parts)
     flat = [[side for point in part for side in point] if pairs(part) else part for part in ([parts] if bare else parts)]
     need(all(map(numbers, flat)), _FORM, "segmentation")
-    kept = [part for part in flat if len(part) > 5]
-    need(kept, _SHORT, "segmentation")
+    need(kept := [part for part in flat if len(part) > 5], _SHORT, "segmentation")
     short, pair = "part of an outline with fewer than 3 points (left out)", "outline as one flat list or as pairs"
     said += [(short, "segmentation")] * (len(kept) < len(flat)) + [(pair, "segmentation")] * (bare or any(map(pairs, parts)))
     return kept

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .convert import below, write_contents
+from .convert import below, tell_earlier, write_contents
 from .hints import alike
 from .records import load_coco, shown
 from ..files import printable
@@ -117,9 +117,11 @@ def split(
     part_of = {str(images[i]["id"]): place for bundle, place in zip(bundles, places) for i in bundle}
     if empty := [part for k, part in enumerate(parts) if k not in places]:
         raise ValueError(f"{empty[0]} would be empty: {len(images)} pictures in {len(bundles)} groups are too few")
-    rest = {key: value for key, value in content.items() if key not in ("info", "images", "annotations")}
+    rest = {key: value for key, value in content.items() if key not in ("images", "annotations")}
     files = {part: file.with_name(f"{file.stem}_{part}.json") for part in parts}
     write_contents({files[part]: {"images": [image for image in images if part_of[str(image["id"])] == k],
                                   "annotations": [a for a in annotations if part_of[str(a["image_id"])] == k], **rest}
                     for k, part in enumerate(parts)}, MADE_BY, image_dir=below(folder, file.parent))
+    earlier = [file.with_name(f"{file.stem}_{part}.json") for part in ("train", "val", "test")]
+    tell_earlier(earlier, MADE_BY, *files.values())
     return {"image_dir": folder, "files": files, "images": {part: [*part_of.values()].count(k) for k, part in enumerate(parts)}}

@@ -18,7 +18,7 @@ from pathlib import Path
 from torch import nn
 
 from ..data.coco import CocoDataset
-from ..data.images import SUFFIXES
+from ..data.pairs import SUFFIXES
 from ..evaluation.mistakes import KINDS
 from ..files import printable
 from simple_maskrcnn.inference.gallery import (

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from ..data.hints import behind
-from ..data.images import SUFFIXES, read_image
+from ..data.images import read_image
+from ..data.pairs import SUFFIXES
 from ..evaluation.ap import coco_detections, coco_objects
 from ..evaluation.evaluate import evaluation_mode, label_maps
 from ..evaluation.mistakes import judge, mistake_costs

@@ -267,7 +267,9 @@ def ids_in(
     for position, record in enumerate(content["images"]):
         if type(record) is not dict or type(record.get("id")) not in (int, str) or type(record.get("file_name")) is not str:
             raise ValueError(f"{printable(annotation_file)}: images[{position}] has no id or no file_name; check says more")
-        ids[record["file_name"]] = record["id"]
+        if ids.setdefault(name := record["file_name"], record["id"]) != record["id"]:
+            raise ValueError(f"{printable(annotation_file)}: images[{position}] lists {printable(name)} again, with another id; "
+                             "which is meant?")
         last.setdefault(os.path.basename(record["file_name"]), []).append(record["id"])
     times = Counter(map(os.path.basename, pictures))
     for path in pictures:  # a name alone must mean one picture, on both sides

@@ -21,7 +21,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..files import files_below, printable
-from ..data.images import is_hidden, is_picture, named_errors, read_image
+from ..data.images import named_errors, read_image
+from ..data.pairs import is_hidden, is_picture
 from .outputs import PLACES
 
 # %% ../../nbs/inference/09_pictures.ipynb #c82e7d4d

@@ -24,7 +24,8 @@ from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import hold, printable, progress_bar, write_atomic
-from ..data.images import SUFFIXES, read_image, which_pages
+from ..data.images import read_image, which_pages
+from ..data.pairs import SUFFIXES
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
