@@ -60,10 +60,10 @@ class RoIHeads(nn.Module):
                   for t, r, o in zip(targets, rois, objects)]
         return losses | {"loss_mask": mask_loss(logits, torch.cat(wanted))}
 
-    def detect(self, pool: Callable, proposals: list[Tensor], sizes: list[tuple]) -> list[dict]:
-        "For each image `boxes`, `labels`, `scores`, and `masks` `[K, 28, 28]` as probabilities inside of the boxes."
+    def detect(self, pool: Callable, proposals: list[Tensor], sizes: list[tuple], **limits) -> list[dict]:
+        "For each image `boxes`, `labels`, `scores`, and `masks` `[K, 28, 28]`; `limits` for once instead of `detection`."
         scores, deltas = self.box_predictor(self.box_head(pool(proposals, 7)))
-        results = box_detections(scores, deltas, proposals, sizes, **self.detection)
+        results = box_detections(scores, deltas, proposals, sizes, **self.detection | limits)
         boxes, labels = [r["boxes"] for r in results], torch.cat([r["labels"] for r in results])
         masks = class_mask_logits(self.mask_predictor, self.mask_head(pool(boxes, 14)), labels).float().sigmoid()
         return [{**r, "masks": m} for r, m in zip(results, masks.split([len(b) for b in boxes]))]
@@ -104,10 +104,11 @@ class GeneralizedRCNN(nn.Module):
         proposals = self.rpn.propose(*rpn, sizes, training=True)
         return self.rpn.losses(maps, rpn[0], targets, table) | self.roi_heads.losses(pool, proposals, targets)
 
-    def detections_of(self, features: Features, images: list[Tensor], paste: bool = True) -> list[dict]:
+    def detections_of(self, features: Features, images: list[Tensor], paste: bool = True, **limits) -> list[dict]:
         "Boxes, labels, scores and masks in the images' own pixels; `paste=False` leaves masks `[K, 28, 28]`."
         sizes = features.sizes
-        results = self.roi_heads.detect(features.pool, self.rpn.propose(*features.rpn, sizes, training=False), sizes)
+        proposals = self.rpn.propose(*features.rpn, sizes, training=False)
+        results = self.roi_heads.detect(features.pool, proposals, sizes, **limits)
         del features  # its memory, for the masks
         for result, shape, size in zip(results, [tuple(image.shape[-2:]) for image in images], sizes):
             result["boxes"] = resize_boxes(result["boxes"], size, shape)
@@ -119,9 +120,9 @@ class GeneralizedRCNN(nn.Module):
         "The five losses, in whichever mode the network is."
         return self.losses_of(self.features(images, () if targets is None else targets))
 
-    def predict(self, images: list[Tensor], paste: bool = True) -> list[dict]:
-        "The detections, in whichever mode the network is; for `paste` see `detections_of`."
-        return self.detections_of(self.features(images), images, paste)
+    def predict(self, images: list[Tensor], paste: bool = True, **limits) -> list[dict]:
+        "The detections, in whichever mode the network is; for `paste` and `limits` see `detections_of` and `RoIHeads.detect`."
+        return self.detections_of(self.features(images), images, paste, **limits)
 
     @torch.no_grad()
     def validate(self, images: list[Tensor], targets: list[dict], paste: bool = True) -> tuple[dict, list[dict]]:
