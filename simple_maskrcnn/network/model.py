@@ -10,6 +10,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -254,6 +255,12 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
             self._hub_mixin_config["score_thresholds"] = list(limits)
 
 # %% ../../nbs/network/13_model.ipynb #846ea2f8
+def _ids_by_name(names: list[str], old: list[str], ids: list[int]) -> dict[int, int]:  # the background first; ids: of `old`
+    "Label → category id, as the other network has it; new classes get the numbers after the greatest."
+    known, free = dict(zip(old[1:], ids)), count(max(ids) + 1)
+    return {label: known.pop(name) if name in known else next(free) for label, name in enumerate(names) if label}
+
+
 def maskrcnn(
     num_classes: int | None = None,  # with the background; None: as many as `class_names`, or those of the weights, or 91
     backbone: str | None = None,  # any ResNet of torchvision; None: that of the weights, or "resnet50"
@@ -280,6 +287,8 @@ def maskrcnn(
         source, known = str(backbone_weights if weights is None else weights), {"num_classes", "class_names"} & given.keys()
         if not part and (known or not old):
             state = match_classes(model.state_dict(), state, source, model.class_names, old.get("class_names"))
+        if (ids := old.get("category_ids")) and {"class_names", "category_ids"} & given.keys() == {"class_names"}:
+            model.category_of = _ids_by_name(model.class_names, old["class_names"], ids)
         load_weights(model, state, source, part, model.levels, old.get("levels"))
         model.weights_from = source
     elif settings["trainable_layers"] < 5:
