@@ -276,7 +276,7 @@ def evaluate(
     progress: bool = True,
 ) -> dict:
     """COCO's twelve figures of boxes (`bbox`) and masks (`segm`), AP and AP50 of each class (`per_class`), the two
-    `simple_figures`, a digest of what was to be found (`truth`), and if wanted the mean losses (`loss`) and `mistakes`.
+    `simple_figures`, and if wanted the mean losses (`loss`, with `truth`, a digest of what was to be found) and `mistakes`.
     Unreadable images are left out. −1 stands where there is no object."""
     model = accelerator.unwrap_model(model) if accelerator else model
     rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
@@ -315,7 +315,7 @@ def evaluate(
     results, curves = coco_results(records, categories, max_detections, backend)
     if losses:  # the mean over images; `fsum` rounds only once, so it is the same in any order, from any number of processes
         results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(dataset) for name in parts[0][1]}
-    found = results | {"truth": _truth(records)}
+    found = results | ({"truth": _truth(records)} if losses else {})
     if mistakes:
         found["mistakes"] = count_mistakes(records, categories, len(dataset), score_threshold)
     try:
