@@ -36,7 +36,7 @@ CHECKPOINTS = NEW, NEWEST, PREVIOUS = "checkpoint-new.pt", "checkpoint.pt", "che
 
 def save_checkpoint(folder: Path, state: dict) -> None:  # state: tensors, numbers, strings, lists and dicts of these
     "Write the newest checkpoint; the one that was the newest is kept as the one before."
-    write_atomic(folder / NEW, lambda file: torch.save(state, file))
+    write_atomic(folder / NEW, lambda file: torch.save(dict(state), file))  # a `Checkpoint`, too
     settle(folder)
 
 
