@@ -459,7 +459,7 @@ def test_best_begins_anew_where_ap_is_measured_otherwise(tiny, tmp_path, monkeyp
 
     def found(*_, **__):
         figures = {"AP": next(ap)}
-        return {"truth": "", "loss": {"loss_mask": 1.0}, "bbox": figures, "segm": figures, "per_class": {"segm": {}}}
+        return {"truth": "", "best_score": {"segm": {}}, "loss": {"loss_mask": 1.0}, "bbox": figures, "segm": figures, "per_class": {"segm": {}}}
 
     monkeypatch.setattr("simple_maskrcnn.training.run.evaluate", found)
     for epochs, most, best, anew in ((1, 100, 0.6, False), (2, 100, 0.6, False), (3, 200, 0.4, True)):
@@ -471,7 +471,7 @@ def test_best_begins_anew_where_ap_is_measured_otherwise(tiny, tmp_path, monkeyp
 
 def test_best_is_the_latest_of_equal_ap_and_needs_one(tiny, tmp_path, monkeypatch):
     ap = []
-    found = {"truth": "", "loss": {"loss_mask": 1.0}, "bbox": {"AP": 0.0}, "per_class": {"segm": {}}}
+    found = {"truth": "", "best_score": {"segm": {}}, "loss": {"loss_mask": 1.0}, "bbox": {"AP": 0.0}, "per_class": {"segm": {}}}
     monkeypatch.setattr("simple_maskrcnn.training.run.evaluate", lambda *_, **__: found | {"segm": {"AP": ap.pop(0)}})
     for case, (values, same) in enumerate((([0.0, 0.0], True), ([0.5, 0.2], False), ([0.2, 0.5], True))):
         ap[:] = values
