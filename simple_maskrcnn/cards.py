@@ -21,13 +21,13 @@ from .draw import instance_color
 from .files import printable
 
 # %% ../nbs/cards.ipynb #ca00card
-def picture(pixels: np.ndarray, height: int = 110) -> str:  # uint8 `[H, W, 3]`; pixels on the page → an <img>
+def picture(pixels: np.ndarray, what: str, height: int = 110) -> str:  # uint8 `[H, W, 3]`; in words; on the page → HTML
     "A small picture that is part of the page."
     image = Image.fromarray(pixels)
     image.thumbnail((4 * height, 2 * height))
     image.save(file := io.BytesIO(), "PNG")
     data = base64.b64encode(file.getvalue()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="" style="height:{height}px; margin:2px">'
+    return f'<img src="data:image/png;base64,{data}" alt="{_text(what)}" style="height:{height}px; margin:2px">'
 
 
 def card(
@@ -93,7 +93,7 @@ def dataset_card(dataset) -> str:  # a `CocoDataset` → HTML
     for i in np.argsort(-dataset.annotation_counts, kind="stable")[:3].tolist():
         try:
             pixels = dataset.image(i).permute(1, 2, 0).numpy()
-            pictures.append(picture(coloured(pixels, dataset.rles(i))))
+            pictures.append(picture(coloured(pixels, dataset.rles(i)), f"{dataset.file_names[i]} with its masks"))
         except (ValueError, OSError) as error:  # the card is no check
             bad.append(str(error))
     notes = {"problems": some(list(dataset.problems), 4)} if dataset.problems else {}
@@ -117,7 +117,7 @@ def detections_card(found) -> str:  # `Detections` → HTML
     if scores:
         rows |= {"scores": f"{min(scores):.2f} to {max(scores):.2f}", "pixels": f"{min(areas):,} to {max(areas):,}"}
     masks = coloured(np.full((height, width, 3), 230, np.uint8), found["masks"])
-    return card(f"{len(scores)} objects in {width}×{height} pixels", rows, [picture(masks)] if scores else [])
+    return card(f"{len(scores)} objects in {width}×{height} pixels", rows, [picture(masks, "the masks")] if scores else [])
 
 # %% ../nbs/cards.ipynb #ca00chec
 def checkpoint_card(state: dict) -> str:  # of `load_checkpoint` → HTML

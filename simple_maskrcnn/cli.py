@@ -119,7 +119,8 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
         splits = ("train",) if images and annotations else ("train", "val")
         places = {split: place for split in splits if (place := locate(split, *given, required=False, scratch=scratch))}
         places = places or {"train": locate("train", *given, scratch=scratch)}
-        found = doctor(places, report, fix, lambda text: echo(advise(text.replace(f"{scratch}{os.sep}", ""), train)), **options)
+        tell, phrase = lambda text: echo(text.replace(f"{scratch}{os.sep}", "")), partial(advise, function=train)
+        found = doctor(places, report, fix, tell, phrase, **options)
     bad = any(said["problems"] for said in found)
     for said in [] if bad else found:
         refuse(said, strict or ())

@@ -38,9 +38,10 @@ def _contact_sheet(draw, settings: dict[str, list], dpi: int) -> np.ndarray:  # 
 def _webp(picture: np.ndarray, most: int) -> bytes:  # uint8 `[H, W, 3]`, most bytes → a file
     "As good as the bytes allow: without loss in many or fewer colours, then with loss; if nothing is enough, the smallest."
     image, files = Image.fromarray(picture), []
-    for colors, quality in ((256, None), (64, None), (24, None), (None, 70), (None, 50)):
+    for colors, quality in ((256, None), (64, None), (32, None), (None, 70), (None, 50)):
         options = {"lossless": True, "quality": 100} if colors else {"quality": quality}
-        less = image.quantize(colors, dither=Image.Dither.NONE).convert("RGB") if colors else image
+        few = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}  # rare colours stay
+        less = image.quantize(colors, **few).convert("RGB") if colors else image
         less.save(file := BytesIO(), "WEBP", method=4, **options)
         files.append(file.getvalue())
         if len(files[-1]) <= most:

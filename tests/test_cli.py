@@ -247,6 +247,7 @@ def places(work, tmp_path_factory):
     ("evaluate {run} --data-dir {world} --backend coco", "--backend coco"),
     ("predict {run} {hollow} --output-dir {out}", "no image in the folder"),
     ("predict {run} {world}/val --output-dir {world}/val/000000.png", "000000.png"),
+    ("predict {run} {world}/val --tiles 7 --output-dir {out}", "--tiles 7: give a side in pixels, from 32 to 65535"),
     ("predict {run} {world}/val --masks --output-dir {foreign}", "masks is there already"),
     ("evaluate {run} --data-dir {world} --output-dir {foreign}", "metrics.json is there already"),
     ("train --output-dir {out} --data-dir {world} --jitter 2,0.1,64", "--jitter 2,0.1,64: give the least"),

@@ -459,7 +459,8 @@ def test_best_begins_anew_where_ap_is_measured_otherwise(tiny, tmp_path, monkeyp
 
     def found(*_, **__):
         figures = {"AP": next(ap)}
-        return {"truth": "", "best_score": {"segm": {}}, "loss": {"loss_mask": 1.0}, "bbox": figures, "segm": figures, "per_class": {"segm": {}}}
+        return {"truth": "", "loss": {"loss_mask": 1.0}, "bbox": figures, "segm": figures} | {
+            name: {"segm": {}} for name in ("per_class", "best_score")}
 
     monkeypatch.setattr("simple_maskrcnn.training.run.evaluate", found)
     for epochs, most, best, anew in ((1, 100, 0.6, False), (2, 100, 0.6, False), (3, 200, 0.4, True)):

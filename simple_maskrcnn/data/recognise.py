@@ -59,6 +59,9 @@ def file_kind(file: Path) -> str:  # a key of FORMATS or STRANGERS; "": none of 
     "What a single file is, by its content."
     suffix = file.suffix.lower()
     if suffix in (".json", ".geojson"):
+        with file.open("rb") as start:  # LabelMe's files are many and may hold their pictures: they are not read for this
+            if re.match(rb'\s*{\s*"version":\s*"[^"]*",\s*"flags":\s*{', start.read(200)):
+                return "labelme"
         try:
             content = load_json(file)
         except ValueError:

@@ -23,7 +23,7 @@ from .check import format_check, open_anyway
 from .coco import CocoDataset
 from .hints import check_parts
 from .images import read_image
-from .repair import blamed, format_repair, judge_copy, repair
+from .repair import blamed, format_repair, judge_copy, judge_folder, repair
 from ..draw import COLORS, show_boxes, show_image, show_masks
 from ..files import printable, write_atomic
 
@@ -89,9 +89,9 @@ def _text(value: object) -> str:
     return f"<bdi>{html.escape(printable(value))}</bdi>"
 
 
-def _kind(dataset: CocoDataset, kind: str, places: list[str], part: str) -> str:  # part: problems or notes
+def _kind(dataset: CocoDataset, kind: str, places: list[str], part: str, phrase: Callable) -> str:  # part: problems or notes
     "One kind of finding: how often, where first, and the pictures that have most of it."
-    figures, told = [], [f"<li>{_text(place)}</li>" for place in places[:PLACES]]
+    figures, told = [], [f"<li>{_text(phrase(place))}</li>" for place in places[:PLACES]]
     most = sorted(blamed(dataset, places).items(), key=lambda pair: -sum(map(len, pair[1].values())))
     for index, rows in most[:PICTURES]:
         if shown := show_finding(dataset, index, [row for row in rows if row is not None][:20]):
@@ -105,7 +105,10 @@ def _kind(dataset: CocoDataset, kind: str, places: list[str], part: str) -> str:
             "</section>\n")
 
 
-def report_page(parts: list[tuple[CocoDataset, dict]]) -> str:  # datasets, each with its report, as of `open_anyway`
+def report_page(
+    parts: list[tuple[CocoDataset, dict]],  # datasets, each with its report, as of `open_anyway`
+    phrase: Callable = str,  # puts advice into other words: as options of a command
+) -> str:
     "The check as one page of HTML that needs nothing else: counts, each kind of finding, its first places and worst pictures."
     body = []
     for dataset, report in parts:
@@ -117,7 +120,7 @@ def report_page(parts: list[tuple[CocoDataset, dict]]) -> str:  # datasets, each
                  f"<table>{''.join(classes)}</table></details>\n"]
         for part, title in (("problems", "Problems, to be mended before training"), ("notes", "Notes, good to know")):
             body.append(f"<h2>{title}: {len(report[part]) or 'none'}</h2>\n")
-            body += [_kind(dataset, kind, places, part) for kind, places in report[part].items()]
+            body += [_kind(dataset, kind, places, part, phrase) for kind, places in report[part].items()]
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # whatever slipped through could do nothing
     return (f'<html lang="en">\n<head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Check of a dataset</title>'
@@ -133,18 +136,19 @@ def judge_report(file: Path) -> None:
     "Stop before a file would be replaced that `write_report` has not written, or that was changed since."
     if file.suffix.lower() not in (".html", ".htm") or file.is_dir():
         raise ValueError(f"the report is a page, such as report.html, not {printable(file)}")
+    judge_folder(file)
     if os.path.lexists(file):
         with suppress(OSError, UnicodeError):
-            if (text := file.read_text("utf-8")) == _marked(text.partition("\n")[2]):
+            if file.is_file() and (text := file.read_text("utf-8")) == _marked(text.partition("\n")[2]):
                 return
         raise ValueError(f"{printable(file)} was not written by this command, or was changed since, so it is not replaced. "
                          "Choose another place for the report, or move the file away.")
 
 
-def write_report(file: str | Path, parts: list[tuple[CocoDataset, dict]]) -> Path:  # parts: as of `report_page`
+def write_report(file: str | Path, parts: list[tuple[CocoDataset, dict]], phrase: Callable = str) -> Path:  # as of `report_page`
     "Write the page, whole or not at all."
     judge_report(file := Path(file))
-    page = _marked(report_page(parts)).encode("utf-8", "backslashreplace")
+    page = _marked(report_page(parts, phrase)).encode("utf-8", "backslashreplace")
     write_atomic(file, lambda draft: draft.write(page))
     return file
 
@@ -154,6 +158,7 @@ def doctor(
     report: Path | None = None,  # gets the page, such as report.html
     fix: Path | None = None,  # gets the repaired copy, such as fixed.json; of two parts fixed_train.json …
     tell: Callable = print,  # is called with each piece of text
+    phrase: Callable = str,  # puts advice into other words: as options of a command
     progress: bool = True,  # show a bar
     **options,  # boxes_from_masks, outside, pages: as of `CocoDataset`
 ) -> list[dict]:  # as of `check_files`, of each part, or of its copy
@@ -168,15 +173,15 @@ def doctor(
         data, said = open_anyway(*place, progress, **options)
         leaks = check_parts(seen[0][0], data) if seen else {}
         said["notes"] |= leaks
-        tell(f"{place[0]}, {place[1]}\n{format_check(said)}")
+        tell(phrase(f"{place[0]}, {place[1]}\n{format_check(said)}"))
         if not said["counts"]["images"]:
             raise ValueError(f"{place[1]} has no images that can be used")
         seen.append((data, said))
     if report:
-        tell(f"the same with pictures: {write_report(report, seen)}")
+        tell(f"the same with pictures: {write_report(report, seen, phrase)}")
     for part, copy in copies.items():
         done = repair(*places[part], copy, progress, **{key: options[key] for key in ("outside", "pages") if key in options})
-        tell(format_repair(done))
+        tell(phrase(format_repair(done)))
         left.append(done["left"])
     found = left or [said for _, said in seen]
     found[-1]["notes"] |= leaks

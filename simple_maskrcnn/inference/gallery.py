@@ -6,6 +6,7 @@
 __all__ = ['open_pictures', 'read_upload', 'things', 'hits', 'explain', 'judge_pictures', 'gallery', 'costs']
 
 # %% ../../nbs/inference/06_gallery.ipynb #ga03impo
+import re
 import tempfile
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from .stages import STEPS, Stages, follow, trace
 from .views import Sheet, draw_trace, judged, outlines, trace_table
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex07open
-def open_pictures(model: nn.Module, images) -> tuple[list[str], callable]:  # images: as of `explore`
+def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore` → a list and a function
     "Names of the pictures; and from a number to the picture and what is true in it, or None."
-    if hasattr(images, "__getitem__") and not isinstance(images, str | list | tuple) and not hasattr(images, "dtype"):
+    plain = isinstance(images, str | list | tuple) or hasattr(images, "dtype")  # tensors and arrays, too
+    if hasattr(images, "__getitem__") and not plain:  # a dataset
         _, here, there = label_maps(model, images)
         label_of = {category: label for label, category in (there or {}).items()}
         label_of = {label: label_of[category] for label, category in (here or {}).items() if category in label_of}
@@ -59,24 +61,26 @@ def read_upload(name: str, content: bytes) -> torch.Tensor:  # a file that someb
         try:
             return read_image(path)
         except (OSError, ValueError) as error:
-            why = str(error).replace(str(path), "").strip(" :")
-            raise ValueError(f"{printable(name)[:80]} is no picture that can be read: {printable(why)[:160]}") from error
+            why = re.split("[.:] ", str(error).replace(str(path), "").strip(" :"))[0]
+            raise ValueError(f"{printable(name)[:80]} is no picture that can be read: it {printable(why)[:160]}") from error
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex09thin
 def things(seen: Stages, how: dict) -> dict[tuple, str]:  # how: as of `draw_stage`
-    "What can be chosen, each with a line of text: the detections in sight, the surest first, then the missed objects."
+    "What can be chosen, and a line of text: the detections in sight, the surest first, then objects that none is right for."
     found, _ = outlines(seen, how)
     pairs = list(zip(found["candidate"].tolist(), found["labels"].tolist()))
-    kinds, missed = {}, []
+    kinds, lost = {}, {}
     if seen.objects is not None:
-        for kind, g, d in judged(seen, how)[1]:
-            if kind == "missed":
-                missed.append(g)
-            else:
-                kinds[d] = kind
+        judgement = judged(seen, how)[1]
+        kinds = {d: kind for kind, _, d in judgement}
+        right = {g for kind, g, _ in judgement if kind == "right"}
+        met = {g for kind, g, _ in judgement if kind != "missed"}
+        lost = {g: "badly found" if g in met else "missed" for g in range(len(seen.objects)) if g not in right}
+        lost = {g: why for g, why in lost.items() if not seen.objects[g]["iscrowd"]}
     lines = {("found", c, label): f"{k} · {printable(seen.name(label))} {score:.2f}" + (f" · {kinds[k]}" if k in kinds else "")
              for k, ((c, label), score) in enumerate(zip(pairs, found["scores"].tolist()))}
-    return lines | {("missed", g): f"missed · {printable(seen.name(int(seen['truth_labels'][g])))} {g}" for g in missed}
+    names = [printable(seen.name(label)) for label in seen.get("truth_labels", torch.zeros(0)).tolist()]
+    return lines | {("missed", g): f"{why} · {names[g]} {g}" for g, why in lost.items()}
 
 
 def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0–1, of the picture's width and height
@@ -89,7 +93,7 @@ def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0
     for key in things(seen, how):
         keys.append(key)
         boxes.append(seen["truth_boxes"][key[1]] if key[0] == "missed" else seen["class_boxes"][key[1], key[2]])
-    inside = [(float((b[2:] - b[:2]).prod()), k) for k, b in enumerate(boxes) if (b[:2] <= place).all() and (place < b[2:]).all()]
+    inside = [(float((b[2:] - b[:2]).prod()), k) for k, b in enumerate(boxes) if ((b[:2] <= place) & (place <= b[2:])).all()]
     order = [k for _, k in sorted(inside)]
     return [keys[k] for k in dict.fromkeys(([top] if top >= 0 else []) + order)]
 

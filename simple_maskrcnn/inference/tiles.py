@@ -31,7 +31,7 @@ def tile_size(
     usual = min(transform.min_size[-1], transform.max_size)
     sides = tiles if isinstance(tiles, list | tuple) else [usual if tiles is True else tiles]
     if len(sides) not in (1, 2) or not all(isinstance(side, int) and 32 <= side <= 65_535 for side in sides):
-        raise ValueError(f"tiles={str(tiles)[:60]} must be True, a side in pixels from 32 to 65535, or a height and a width")
+        raise ValueError(f"tiles={str(tiles)[:60]}: give a side in pixels, from 32 to 65535, or a height and a width")
     return sides[0], sides[-1]
 
 # %% ../../nbs/inference/08_tiles.ipynb #til0win1

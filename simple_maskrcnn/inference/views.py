@@ -293,7 +293,7 @@ def _tile(sheet: Sheet, box, side: int, title: str) -> Image.Image:
     half = max(x2 - x1, y2 - y1, 8) * 0.95
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
     cut = sheet.image.crop(tuple(map(round, (x - half, y - half, x + half, y + half))))
-    cut = cut.resize((side, side), Image.Resampling.NEAREST)
+    cut = cut.resize((side, side), Image.Resampling.BOX)  # thin lines stay
     tile = Image.new("RGB", (side, side + 18), "white")
     tile.paste(cut)
     ImageDraw.Draw(tile).text((1, side + 3), printable(title), "black", _font(11))

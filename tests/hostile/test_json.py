@@ -19,6 +19,7 @@ from pycocotools import mask as coco_mask
 
 from simple_maskrcnn.data.check import check_files
 from simple_maskrcnn.data.coco import CocoDataset
+from simple_maskrcnn.data.repair import pieces, repair
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", 300))  # of each of the four ways to read
 HEIGHT, WIDTH = SIZE = 12, 14
@@ -176,5 +177,36 @@ def test_a_damaged_file_is_read_rightly_or_refused_with_a_sentence(folder, way):
             warnings.simplefilter("error", RuntimeWarning)  # NumPy's, of numbers that do not fit
             warnings.simplefilter("ignore", UserWarning)
             counts[way, outcome()] += 1
+
+    try_one()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_repaired_copy_opens_without_complaint_and_has_nothing_left_to_repair(folder):
+    file, copy_, again = (folder / f"{name}.json" for name in ("broken", "repaired", "again"))
+
+    def outcome() -> str:
+        try:
+            done = repair(folder / "images", file, copy_, progress=False)
+        except (ValueError, FileNotFoundError) as error:
+            check_sentence(str(error), file)
+            return "refused"
+        check_dataset(CocoDataset(folder / "images", copy_))
+        assert repair(folder / "images", copy_, again, progress=False)["repaired"] == {}
+        before, after = (pieces(path.read_text()) for path in (file, copy_))
+        if not done["repaired"]:
+            assert {**after, "info": 0} == {**before, "info": 0}
+        return "repaired" if done["repaired"] else "as it was"
+
+    @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(files())
+    def try_one(data):
+        for path in folder.glob("*.json"):
+            path.unlink()
+        file.write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            counts["repair", outcome()] += 1
 
     try_one()
