@@ -475,11 +475,11 @@ def test_best_is_the_latest_of_equal_ap_and_needs_one(tiny, tmp_path, monkeypatc
     found = {"truth": "", "best_score": {"segm": {}}, "loss": {"loss_mask": 1.0}, "bbox": {"AP": 0.0}, "per_class": {"segm": {}}}
     monkeypatch.setattr("simple_maskrcnn.training.run.evaluate", lambda *_, **__: found | {"segm": {"AP": ap.pop(0)}})
     for case, (values, same) in enumerate((([0.0, 0.0], True), ([0.5, 0.2], False), ([0.2, 0.5], True))):
-        ap[:] = values
+        ap[:], tiny.weights_from = values, None  # a network that had weights is judged before the first step, too
         fit(tiny, shapes(4), shapes(2), epochs=2, output_dir=tmp_path / str(case), batch_size=4)
         best, last = ((tmp_path / str(case) / name / "model.safetensors").read_bytes() for name in ("best", "last"))
         assert (best == last) is same, values
-    ap[:] = [-1.0]  # there was no object to find
+    ap[:], tiny.weights_from = [-1.0], None  # there was no object to find
     fit(tiny, shapes(4), shapes(2), epochs=1, output_dir=tmp_path / "none", batch_size=4)
     assert not (tmp_path / "none/best").exists()
 
