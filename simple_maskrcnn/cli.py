@@ -24,7 +24,7 @@ import typer
 
 import simple_maskrcnn.cli_data, simple_maskrcnn.cli_explore  # noqa: E401, F401 (their commands are in the app, too)
 from .files import printable
-from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, setting
+from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, settings
 
 # %% ../nbs/cli.ipynb #18b40984
 data, network, augmentation, training = (partial(option, panel=p) for p in ("Data", "Network", "Augmentation", "Training"))
@@ -199,9 +199,7 @@ def train(
     usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
     judge(usual | arguments(given, fit), fit)  # what is wrong is said before anything is read
     train_transforms(**arguments(given, train_transforms))
-    settings = dict(map(setting, set_ or []))
-    if twice := [name for name in settings if name != "train_resize" and given.get(name) is not None]:
-        raise ValueError(f"{twice[0]} is given twice, as {given[twice[0]]} and with --set; give it once")
+    own = settings(set_, {k: v for k, v in given.items() if k != "train_resize"})
     judge_place(data_dir, train_images, train_annotations, valid_images, valid_annotations)
     pictures = learn = open_dataset(locate("train", dataset, data_dir, train_images, train_annotations), given)
     given |= {"num_classes": len(learn.class_names), "class_names": learn.class_names}
@@ -214,7 +212,7 @@ def train(
     if valid is None:
         warnings.warn("no validation images: no AP is measured, and there will be no best/, only last/", stacklevel=2)
     torch.manual_seed(seed)
-    model = maskrcnn(**arguments(given, maskrcnn, MaskRCNN) | settings)
+    model = maskrcnn(**arguments(given, maskrcnn, MaskRCNN) | own)
     pictures.transforms = train_transforms(**arguments(given | {"max_size": model.transform.max_size}, train_transforms))
     fit(model, learn, valid, **arguments(given, fit))
     if os.environ.get("RANK", "0") == "0" and (output_dir / "last/model.safetensors").is_file():  # not once for each process
@@ -274,7 +272,7 @@ def predict(
                                                     min=0, max=1)] = None,
     max_detections: Annotated[int | None, option("of a picture; if not given, as the network was made", **side)] = None,
     overlays: Annotated[bool, option("write the images with masks, boxes and names drawn into them")] = True,
-    masks: Annotated[bool, option("write label images: 16-bit PNG, the number of the object in each pixel")] = False,
+    masks: Annotated[bool, option("write label images: 16-bit PNG, in each pixel the object's number of measures.csv")] = False,
     to: Annotated[list[Format] | None, option("write another format as well; can be repeated")] = None,
     annotations: Annotated[Path | None, option("a COCO file that lists the images: its ids are kept, others left out")] = None,
     pixel_size: Annotated[float, option("for --to csv: the side of a pixel")] = 1.0,
@@ -282,7 +280,8 @@ def predict(
     min_size: Annotated[int | None, option("shorter side of an image in the network; if not given, as trained", **side)] = None,
     max_size: Annotated[int | None, option("its longer side is at most this", **side)] = None,
     tiles: Annotated[str | None, option("look at windows: of this side, of 'height,width', or auto, the side as trained")] = None,
-    class_agnostic_nms: Annotated[bool, option("a better box also suppresses those of other classes: no doubles")] = False,
+    class_agnostic_nms: Annotated[bool | None, option("a better box also suppresses those of other classes: no doubles; if not "
+                                                      "given, as the network was made")] = None,
     set_: Annotated[list[str] | None, option("name=value, any other setting of the network; can be repeated", "--set")] = None,
     pages: _Pages = None,
     resume: Annotated[bool, option("leave what an earlier call did with the same network, settings and pictures")] = True,
@@ -291,8 +290,9 @@ def predict(
     given = locals()
     from simple_maskrcnn import load_model, predict_files
 
-    settings = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
-    given["model"] = load_model(model, **{k: v for k, v in settings.items() if v}, **dict(map(setting, set_ or [])))
+    own = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
+    more = settings(set_, own)
+    given["model"] = load_model(model, **{name: value for name, value in own.items() if value is not None} | more)
     given |= {"to": [kind.value for kind in to or []], "tiles": tiles == "auto" or numbers(tiles)}
     done = predict_files(**arguments(given, predict_files))
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""

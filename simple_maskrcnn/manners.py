@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'FORESEEN', 'DEVICE', 'advise', 'harmless', 'echo', 'path', 'command', 'option', 'arguments', 'numbers',
-           'setting', 'judge_place']
+           'setting', 'settings', 'judge_place']
 
 # %% ../nbs/manners.ipynb #3a77e0d3
 import inspect
@@ -137,6 +137,16 @@ def setting(text: str) -> tuple[str, object]:
         return name, json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
     except ValueError:
         return name, value
+
+
+def settings(texts: list[str] | None, given: dict) -> dict:  # texts: of --set; given: by options of their own, None: not
+    "The settings of --set by name; one that is given twice is an error."
+    found = {}
+    for name, value in map(setting, texts or []):
+        if (other := found.get(name, given.get(name))) is not None:
+            raise ValueError(f"{name} is given twice, as {other} and with --set; give it once")
+        found[name] = value
+    return found
 
 
 def judge_place(data_dir: Path | None, *files: Path | None, split: str = "val") -> Path | None:  # files: images and annotations

@@ -29,7 +29,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
 from simple_maskrcnn.data.hints import (
-    FAINT, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, middle,
+    FAINT, GROWN, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, middle,
 )
 from .images import SoundFile, examine, max_pixels
 from .loader import SeededDataset
@@ -200,7 +200,8 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
-    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, FAINT, UNLISTED,
+    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, GROWN, FAINT,
+    UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
     "learnt as",

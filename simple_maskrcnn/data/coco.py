@@ -197,8 +197,8 @@ class CocoAnnotations:
         own, rles, size = self.own(index), self.rles(index), tuple(self.image_sizes[index].tolist())
         boxes, labels, crowd, area = (torch.tensor(values[own]) for values in  # `tensor` copies: a changed target does
                                       (self._boxes, self._labels, self._crowd, self._areas))  # not change the dataset
-        if area.isnan().any():  # the file does not say
-            area = torch.tensor([coco_mask.area(rle) for rle in rles], dtype=torch.float32)  # a list: at most 255
+        if (unsaid := area.isnan()).any():  # in the file
+            area = torch.where(unsaid, torch.tensor([float(coco_mask.area(rle)) for rle in rles]), area)  # a list: at most 255
         return {"boxes": boxes, "labels": labels, "masks": decode_masks(rles, size), "iscrowd": crowd, "area": area,
                 "image_id": int(self.image_ids[index])}
 

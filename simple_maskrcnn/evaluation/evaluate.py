@@ -6,6 +6,7 @@
 __all__ = ['RESULTS', 'label_maps', 'evaluation_mode', 'parts_of', 'claim', 'check_finite', 'write_results', 'evaluate']
 
 # %% ../../nbs/evaluation/02_evaluate.ipynb #9a6d98c6
+import hashlib
 import json
 import math
 import os
@@ -27,7 +28,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
 from ..data.coco import CocoDataset
-from ..data.hints import behind, names_of
+from ..data.hints import behind, categories_of, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..data.records import load_coco
 from ..files import hold, progress_bar, write_atomic
@@ -42,10 +43,10 @@ def _of(thing, path: str):
 def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | None, dict | None]:
     """Category id → name; label → category id in the dataset's targets; and in the model's answers, where None marks a
     class that the dataset does not have. Three times None for a dataset without `class_names`."""
-    names, own, (dataset, _) = names_of(dataset), _of(model, "class_names"), behind(dataset)
+    names, own = names_of(dataset), _of(model, "class_names")
     if names is None:
         return None, None, None
-    category_of = _of(dataset, "category_of") or {label: label for label in range(1, len(names))}
+    category_of = categories_of(dataset) or {label: label for label in range(1, len(names))}
     categories = {category: names[label] for label, category in category_of.items()}
     if own is None or list(own[1:]) == list(names[1:]):
         n = _of(model, "roi_heads.box_predictor.cls_score.out_features") or len(names)
@@ -130,6 +131,8 @@ def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has n
 
 def _ids_in_file(dataset: Dataset) -> dict:  # image id → as the annotation file has it; empty where all are the same
     data, _ = behind(dataset)
+    if isinstance(data, ConcatDataset):
+        return reduce(lambda ids, part: ids | _ids_in_file(part), parts_of(dataset), {})
     if not any("image id" in kind and "renumbered" in kind for kind in getattr(data, "notes", ())):
         return {}
     images = iter(load_coco(data.annotation_file)[0]["images"])  # the dataset has them in the same order, some left out
@@ -233,6 +236,14 @@ def check_finite(model: nn.Module) -> None:
         raise ValueError(f"{len(bad)} of the network's tensors are not finite, the first is {bad[0]}: take an earlier one")
 
 
+def _truth(records: list[dict]) -> str:
+    "A number for what was to be found, and where: the same only for the same."
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(repr([record[key] for key in ("place", "size", "objects")]).encode())
+    return digest.hexdigest()
+
+
 def write_results(
     output_dir: str | Path, records: list[dict], results: dict, curves: dict, names: list[str],  # of `coco_results`; names by id
 ) -> None:
@@ -265,8 +276,8 @@ def evaluate(
     progress: bool = True,
 ) -> dict:
     """COCO's twelve figures of boxes (`bbox`) and masks (`segm`), AP and AP50 of each class (`per_class`), the two
-    `simple_figures`, and if wanted the mean losses (`loss`) and `mistakes`. Unreadable images are left out. −1 stands
-    where there is no object."""
+    `simple_figures`, and if wanted the mean losses (`loss`, with `truth`, a digest of what was to be found) and `mistakes`.
+    Unreadable images are left out. −1 stands where there is no object."""
     model = accelerator.unwrap_model(model) if accelerator else model
     rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     if not len(dataset):
@@ -295,19 +306,24 @@ def evaluate(
                       "image_id is not the one that the dataset lists", stacklevel=2)
     records = sorted(records, key=lambda record: record["place"])
     if len({r["image_id"] for r in records if isinstance(r["image_id"], int)}) < len(records):  # no numbers, or not unique
+        if output_dir is not None:
+            warnings.warn("the images' ids are no whole numbers, or not each its own: in the files they are numbered by their "
+                          "places in the dataset", stacklevel=2)
         records, ids_in_file = [{**record, "image_id": record["place"]} for record in records], {}
     used = {thing["category_id"] for record in records for thing in record["objects"] + record["detections"]}
     categories = maps[0] or {label: str(label) for label in sorted(used)}
     results, curves = coco_results(records, categories, max_detections, backend)
     if losses:  # the mean over images; `fsum` rounds only once, so it is the same in any order, from any number of processes
         results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(dataset) for name in parts[0][1]}
-    found = results | ({"mistakes": count_mistakes(records, categories, len(dataset), score_threshold)} if mistakes else {})
+    found = results | ({"truth": _truth(records)} if losses else {})
+    if mistakes:
+        found["mistakes"] = count_mistakes(records, categories, len(dataset), score_threshold)
     try:
         if report and not rank:
             report(found)
     finally:  # a terminal that is gone costs no file
         if output_dir is not None and not rank:
             with hold(output_dir):
-                named = [{**r, "image_id": ids_in_file[r["image_id"]]} for r in records] if ids_in_file else records
+                named = [{**r, "image_id": ids_in_file.get(r["image_id"], r["image_id"])} for r in records]
                 write_results(output_dir, named, results, curves, [name for _, name in sorted(categories.items())])
     return found

@@ -10,6 +10,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -60,10 +61,10 @@ class RoIHeads(nn.Module):
                   for t, r, o in zip(targets, rois, objects)]
         return losses | {"loss_mask": mask_loss(logits, torch.cat(wanted))}
 
-    def detect(self, pool: Callable, proposals: list[Tensor], sizes: list[tuple]) -> list[dict]:
-        "For each image `boxes`, `labels`, `scores`, and `masks` `[K, 28, 28]` as probabilities inside of the boxes."
+    def detect(self, pool: Callable, proposals: list[Tensor], sizes: list[tuple], **limits) -> list[dict]:
+        "For each image `boxes`, `labels`, `scores`, and `masks` `[K, 28, 28]`; `limits` for once instead of `detection`."
         scores, deltas = self.box_predictor(self.box_head(pool(proposals, 7)))
-        results = box_detections(scores, deltas, proposals, sizes, **self.detection)
+        results = box_detections(scores, deltas, proposals, sizes, **self.detection | limits)
         boxes, labels = [r["boxes"] for r in results], torch.cat([r["labels"] for r in results])
         masks = class_mask_logits(self.mask_predictor, self.mask_head(pool(boxes, 14)), labels).float().sigmoid()
         return [{**r, "masks": m} for r, m in zip(results, masks.split([len(b) for b in boxes]))]
@@ -104,10 +105,11 @@ class GeneralizedRCNN(nn.Module):
         proposals = self.rpn.propose(*rpn, sizes, training=True)
         return self.rpn.losses(maps, rpn[0], targets, table) | self.roi_heads.losses(pool, proposals, targets)
 
-    def detections_of(self, features: Features, images: list[Tensor], paste: bool = True) -> list[dict]:
+    def detections_of(self, features: Features, images: list[Tensor], paste: bool = True, **limits) -> list[dict]:
         "Boxes, labels, scores and masks in the images' own pixels; `paste=False` leaves masks `[K, 28, 28]`."
         sizes = features.sizes
-        results = self.roi_heads.detect(features.pool, self.rpn.propose(*features.rpn, sizes, training=False), sizes)
+        proposals = self.rpn.propose(*features.rpn, sizes, training=False)
+        results = self.roi_heads.detect(features.pool, proposals, sizes, **limits)
         del features  # its memory, for the masks
         for result, shape, size in zip(results, [tuple(image.shape[-2:]) for image in images], sizes):
             result["boxes"] = resize_boxes(result["boxes"], size, shape)
@@ -119,9 +121,9 @@ class GeneralizedRCNN(nn.Module):
         "The five losses, in whichever mode the network is."
         return self.losses_of(self.features(images, () if targets is None else targets))
 
-    def predict(self, images: list[Tensor], paste: bool = True) -> list[dict]:
-        "The detections, in whichever mode the network is; for `paste` see `detections_of`."
-        return self.detections_of(self.features(images), images, paste)
+    def predict(self, images: list[Tensor], paste: bool = True, **limits) -> list[dict]:
+        "The detections, in whichever mode the network is; for `paste` and `limits` see `detections_of` and `RoIHeads.detect`."
+        return self.detections_of(self.features(images), images, paste, **limits)
 
     @torch.no_grad()
     def validate(self, images: list[Tensor], targets: list[dict], paste: bool = True) -> tuple[dict, list[dict]]:
@@ -253,6 +255,12 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
             self._hub_mixin_config["score_thresholds"] = list(limits)
 
 # %% ../../nbs/network/13_model.ipynb #846ea2f8
+def _ids_by_name(names: list[str], old: list[str], ids: list[int]) -> dict[int, int]:  # the background first; ids: of `old`
+    "Label → category id, as the other network has it; new classes get the numbers after the greatest."
+    known, free = dict(zip(old[1:], ids)), count(max(ids) + 1)
+    return {label: known.pop(name) if name in known else next(free) for label, name in enumerate(names) if label}
+
+
 def maskrcnn(
     num_classes: int | None = None,  # with the background; None: as many as `class_names`, or those of the weights, or 91
     backbone: str | None = None,  # any ResNet of torchvision; None: that of the weights, or "resnet50"
@@ -279,6 +287,8 @@ def maskrcnn(
         source, known = str(backbone_weights if weights is None else weights), {"num_classes", "class_names"} & given.keys()
         if not part and (known or not old):
             state = match_classes(model.state_dict(), state, source, model.class_names, old.get("class_names"))
+        if (ids := old.get("category_ids")) and {"class_names", "category_ids"} & given.keys() == {"class_names"}:
+            model.category_of = _ids_by_name(model.class_names, old["class_names"], ids)
         load_weights(model, state, source, part, model.levels, old.get("levels"))
         model.weights_from = source
     elif settings["trainable_layers"] < 5:

@@ -162,7 +162,7 @@ RULES = {  # what a setting must be: a test, and the settings it is for
     "the name of a ResNet of torchvision": (_text, ["backbone"]),
     "a list of levels within 2…5": (_list(_number(2, 5, int)), ["levels"]),
     "one of ['batch', 'frozen']": (lambda x: _text(x) and x in ("batch", "frozen"), ["norm"]),
-    "a number from 0 on": (_number(0), ["norm_eps"]),
+    "a number from 0 on": (_number(0), ["norm_eps", "box_min_size"]),
     "a whole number from 0 (all is frozen) to 5 (all learns)": (_number(0, 5, int), ["trainable_layers"]),
     "True or False": (lambda x: isinstance(x, bool), [
         "v2", "train_resize", "exact_masks", "box_class_agnostic_nms"]),

@@ -24,8 +24,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import detection as tv
-from torchvision.models import WeightsEnum, get_model_weights
+from torchvision.models import WeightsEnum, detection as tv, get_model_weights
 
 from ..files import printable, replace_files
 from .transform import check_settings
@@ -113,8 +112,7 @@ PREDICTORS = {"box_predictor.cls_score": 1, "box_predictor.bbox_pred": 4, "mask_
 
 
 def _listing(names: list) -> str:
-    text = ", ".join(printable(name)[:40] for name in names[:9])
-    return f"{text or 'none'}{f' … ({len(names)} in all)' if len(names) > 9 else ''}"
+    return (", ".join(printable(name)[:40] for name in names[:9]) or "none") + f" … ({len(names)} in all)" * (len(names) > 9)
 
 
 def match_classes(
@@ -151,7 +149,7 @@ def match_classes(
 # %% ../../nbs/network/15_weights.ipynb #ae5c7716
 SAMPLING = {"box_fg_iou_thresh": "fg_iou", "box_bg_iou_thresh": "bg_iou",  # torchvision's names, and those of our functions
             "box_batch_size_per_image": "size", "box_positive_fraction": "positive_fraction"}
-DETECTION = {f"box_{name}": name for name in ("score_thresh", "nms_thresh", "detections_per_img", "class_agnostic_nms")}
+DETECTION = {f"box_{name}": name for name in "score_thresh nms_thresh detections_per_img class_agnostic_nms min_size".split()}
 
 
 OF_TRAINING = ("num_classes", "class_names", "category_ids", "score_thresholds", "trainable_layers", "train_resize")  # left
@@ -242,8 +240,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if isinstance(state, dict) and "settings" in state and "model" in state:
         raise ValueError(f"{printable(file)} is the checkpoint of a training run; give the folder of the run")
     state = state.get("model", state) if isinstance(state, dict) else {}  # torchvision's scripts save {"model": …, …}
-    named = isinstance(state, dict) and state and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
-    if not named:
+    if not (isinstance(state, dict) and state and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())):
         raise ValueError(f"{printable(file)} does not hold a state dict (names and tensors), but "
                          f"{printable(list(state)[:3] if isinstance(state, dict) else type(state).__name__)[:100]}")
     return state
@@ -277,8 +274,8 @@ def find_weights(
         state = download(get_model_weights(backbone).IMAGENET1K_V1) if imagenet else read_weights(backbone_weights)
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
-    if settings["num_classes"] == old.get("num_classes") and "class_names" not in settings:
-        settings |= {name: old[name] for name in OF_TRAINING[1:4] if name in old}
+    if all(settings.get(name, old.get(name)) == old.get(name) for name in ("num_classes", "class_names")):  # the same classes
+        settings = {name: old[name] for name in OF_TRAINING[1:4] if name in old} | settings
     norm, layers = ("batch", 5) if state is None else ("frozen", 3)
     return state, old, {"norm": norm, "trainable_layers": layers} | settings
 
@@ -320,13 +317,16 @@ class SavedNetwork(PyTorchModelHubMixin):
                 if value != now.get(name := f"rpn_{p.name}", p.default)}
         if (anchors := rpn.anchor_generator).cells != self.made_cells:
             now |= {"anchor_sizes": [*map(list, anchors.sizes)], "anchor_ratios": [*anchors.ratios]}
-        return now | {"num_classes": self.num_classes, "exact_masks": self.exact_masks}
+        eps = {norm.eps for norm in self.backbone.body.modules() if hasattr(norm, "eps")} if now["norm"] == "frozen" else ()
+        return now | dict([("norm_eps", *eps)] * (len(eps) == 1), num_classes=self.num_classes, exact_masks=self.exact_masks)
 
     def save_pretrained(self, save_directory: str | Path, **options):  # options: as of `huggingface_hub`
         "Write the weights and the settings as they are now; the classes' names among them."
         with torch.device("meta"):  # shapes without numbers; settings that cannot be right are refused
             made = type(self)(**(settings := self.settings()))
         check_whole(made.state_dict(), self.state_dict(), "the network was changed, and would not be read again")
+        if odd := [n for (n, a), b in zip(self.named_modules(), made.modules()) if getattr(a, "eps", 0) != getattr(b, "eps", 0)]:
+            raise ValueError(f"{odd[0]}.eps was changed, and no setting says so: the network would not be read again as it is")
         (folder := Path(save_directory)).mkdir(parents=True, exist_ok=True)
         try:
             if (folder / CONFIG).exists():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHECKPOINTS', 'NEW', 'NEWEST', 'PREVIOUS', 'PLACE', 'FILES', 'NETWORKS', 'save_checkpoint', 'settle', 'Checkpoint',
-           'load_checkpoint', 'differences', 'describe', 'record_of', 'same_measure', 'changes', 'save_model',
-           'draft_of', 'check_folder', 'tidy']
+           'load_checkpoint', 'differences', 'describe', 'frozen_in', 'record_of', 'same_measure', 'changes', 'compare',
+           'write_config', 'save_model', 'draft_of', 'check_folder', 'tidy']
 
 # %% ../../nbs/training/02_checkpoint.ipynb #bede1068
 import hashlib
@@ -36,7 +36,7 @@ CHECKPOINTS = NEW, NEWEST, PREVIOUS = "checkpoint-new.pt", "checkpoint.pt", "che
 
 def save_checkpoint(folder: Path, state: dict) -> None:  # state: tensors, numbers, strings, lists and dicts of these
     "Write the newest checkpoint; the one that was the newest is kept as the one before."
-    write_atomic(folder / NEW, lambda file: torch.save(state, file))
+    write_atomic(folder / NEW, lambda file: torch.save(dict(state), file))  # a `Checkpoint`, too
     settle(folder)
 
 
@@ -94,34 +94,67 @@ def _kept_date(path: Path) -> tuple | None:
         return os.stat(path).st_size, os.stat(path).st_mtime_ns
 
 
+def _unsaid(thing) -> list[str]:
+    "What the text of transforms leaves out: the attributes of an object that has none of its own, a function's constants."
+    code, inside = getattr(thing, "__code__", None), [*(getattr(thing, "transforms", None) or ()), getattr(thing, "lambd", None)]
+    own = [x for x in (*code.co_consts, *code.co_names) if not hasattr(x, "co_code")] if code else (
+        getattr(thing, "__dict__", None) if type(thing).__repr__ is object.__repr__ else None)
+    return [repr(own)] * bool(own) + [text for part in inside if part is not None for text in _unsaid(part)]
+
+
+def _one_line(*texts: str) -> str:  # without addresses; of a long one the end is a digest
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(" ".join(texts).split()))
+    return text if len(text) <= 2000 else f"{text[:1980]} … {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _settings_of(data: Dataset, indices: list[int]) -> dict:
+    "What is known of a dataset that is no `CocoDataset`: its numbers and words, and which items are used."
+    plain = {k: v for k, v in getattr(data, "__dict__", {}).items() if isinstance(v, int | float | str | tuple | None)}
+    chosen = {} if indices == list(range(len(data))) else {"items": hashlib.sha256(repr(indices).encode()).hexdigest()[:16]}
+    return ({"settings": _one_line(repr(plain))} if plain else {}) | chosen
+
+
 def describe(dataset: Dataset) -> dict:
     "Digests of a dataset's annotations and of its files' sizes and dates; of each part the place and the transforms."
     parts, digests, files = {}, [], []
     for number, part in enumerate(parts_of(dataset), start=1):
         (data, indices), place = behind(part), {}
-        transforms = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(getattr(data, "transforms", None)).split()))
+        transforms = getattr(data, "transforms", None)
         digests.append(content_digest(part))
         if isinstance(data, CocoDataset):
             place = {name: os.path.abspath(getattr(data, name)) for name in PLACE}
             place |= {"pages": data.pages, "skip_bad": data.skip_bad or None}
             files += [_kept_date(data.image_dir / str(data.file_names[i])) for i in indices]
-        place |= {"images": len(indices), "transforms": transforms[:2000]}
+        else:
+            place = _settings_of(data, indices)
+        place |= {"images": len(indices), "transforms": _one_line(repr(transforms), *_unsaid(transforms))}
         parts[f"part {number}"] = {"dataset": type(data).__name__, **place}
     known = {"annotations": digests, "files": files} if None not in digests else {}
     return {name: hashlib.sha256(repr(values).encode()).hexdigest() for name, values in known.items()} | parts
 
 
+def frozen_in(model) -> dict[str, str]:
+    "Part of the network → how many of its parameters do not learn, and a digest of which."
+    parts = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            parts.setdefault(".".join(name.split(".")[:3]), []).append(name)
+    return {part: f"{len(names)} ({hashlib.sha256(repr(names).encode()).hexdigest()[:6]})" for part, names in parts.items()}
+
+
 def record_of(weights: str | None, train: Dataset, valid: Dataset | None,  # weights: what the network was made with
-              max_detections: int = 100) -> dict:  # of `evaluate`
+              max_detections: int = 100, options: dict | None = None) -> dict:  # of `evaluate`; of `fit`: what shapes learning
     "What a run was told, and may be told otherwise when it goes on."
     versions = {"simple_maskrcnn": __version__, "torch": str(torch.__version__), "torchvision": torchvision.__version__}
     judged = None if valid is None else describe(valid) | {"evaluation": {"max_detections": max_detections}}
-    return {"weights": weights, "training": describe(train), "validation": judged, "versions": versions}
+    return {"weights": weights, "training": describe(train), "validation": judged, "versions": versions,
+            "options": options or {}}
 
 
 def same_measure(old: dict, new: dict) -> bool:  # what two records have as "validation"
-    "Can the APs be compared? The files may lie elsewhere; what `skip_bad` leaves out, the digest of the annotations knows."
-    both, apart = [name for name in old.keys() & new.keys() if isinstance(old[name], dict)], (*PLACE, "skip_bad")
+    """Can the APs be compared? The files may lie elsewhere; what `skip_bad` leaves out, the digest of the annotations knows.
+    Of other datasets too little is known here: of their objects `evaluate` makes a digest, `truth`."""
+    both, apart = [name for name in old.keys() & new.keys() if isinstance(old[name], dict)], (*PLACE, "skip_bad", "settings")
     sides = [{name: {k: v for k, v in side[name].items() if k not in apart} for name in both} for side in (old, new)]
     return old.get("annotations") == new.get("annotations") and not differences(*sides)
 
@@ -141,7 +174,34 @@ def changes(then: dict, now: dict) -> list[str]:  # of `record_of`
                 said.append(f"files of the {part} images have another size or date than before: replaced, or only copied")
             old, new = ({f"{part}, {k}": v for k, v in side.items() if isinstance(v, dict)} for side in (old, new))
             said += differences(old, new)
+    said += differences(then.get("options", now["options"]), now["options"])
     return said + differences({"versions": then["versions"]}, {"versions": now["versions"]})
+
+
+def compare(then: dict, now: dict, folder: Path) -> tuple[list[str], bool]:  # of `record_of`; of the run
+    "What is said of a run that goes on, and whether its APs are no longer those of before; `now` becomes the record of both."
+    if now["weights"] == str(folder):  # the same network in a second call: it began where the run did
+        now["weights"] = None
+    said, old, new = changes(then, now), then["validation"], now["validation"]
+    if new is None and (folder / "best").is_dir():
+        said.append("without validation images best/ stays the network of before, and is what is used; this run's is in last/")
+    anew = bool(old and new and not same_measure(old, new))
+    if old and new and "truth" in old:
+        new["truth"] = old["truth"]  # until the first evaluation
+    now |= {"weights": then["weights"], "validation": new or old}
+    return said, anew
+
+
+def write_config(folder: Path, arguments: dict, settings: dict, record: dict, step: int) -> None:  # arguments: of `fit`
+    "The config.json of a run; arguments of earlier calls that are others now stay in it, with the step up to which they held."
+    config, before = {"arguments": json.loads(json.dumps(arguments)), "run": settings, "torch": torch.__version__} | record, []
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # there is none
+        old = json.loads((folder / "config.json").read_bytes())
+        others = {name: value for name, value in old["arguments"].items() if config["arguments"].get(name) != value}
+        before = [*old.get("before", []), *[{"until step": step, **others}] * bool(others)]
+    if before and step:
+        config["before"] = before
+    write_atomic(folder / "config.json", lambda file: file.write(json.dumps(config, indent=1).encode()))
 
 # %% ../../nbs/training/02_checkpoint.ipynb #969a2403
 def save_model(model, folder: Path) -> None:

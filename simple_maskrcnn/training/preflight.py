@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
-from ..data.hints import LEAK, behind, check_network, check_parts, names_of
+from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, names_of
 from ..evaluation.ap import coco_classes
 from ..evaluation.evaluate import parts_of
 from ..network.model import MaskRCNN
@@ -90,7 +90,8 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
     if unknown := [name for name in (others or [])[1:] if name not in names[1:]]:
         raise ValueError(f"the validation images have the class {unknown[0]!r}, the training images do not: {list(names[1:])}")
     model.class_names = list(names)
-    model.category_of = getattr(behind(parts_of(train)[0])[0], "category_of", None) or {k: k for k in range(1, len(names))}
+    if ids := categories_of(train):  # of a dataset that has none, the network's own stay
+        model.category_of = ids
 
 
 def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator) -> Iterator[tuple]:
@@ -102,7 +103,7 @@ def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerat
             with accelerator.main_process_first():  # the other processes find the answer in the cache
                 reports.append(check_dataset(part, progress=accelerator.is_main_process))
             shared = [place for other in learn for place in check_parts(other, part).get(LEAK, ())] if name != "training" else []
-            reports[-1]["notes"] |= check_network(model, part) | ({LEAK: shared} if shared else {})
+            reports[-1]["notes"] |= check_network(model, part, name == "training") | ({LEAK: shared} if shared else {})
         some = not all(NOTHING in report["problems"] for report in reports)
         for number, report in enumerate(reports, start=1):
             if some:  # a part may be all background

@@ -7,7 +7,6 @@ __all__ = ['StepSampler', 'stop_signals', 'memory_mb', 'mean_record', 'plot_metr
            'say_goodbye', 'unwrap', 'start_processes']
 
 # %% ../../nbs/training/05_run.ipynb #6097a17e
-import json
 import math
 import os
 import signal
@@ -34,7 +33,7 @@ from ..evaluation.evaluate import evaluate
 from ..files import MetricsFile, progress_bar, say, write_atomic
 from ..network.weights import tensors_not_finite
 from simple_maskrcnn.training.checkpoint import (
-    changes, differences, load_checkpoint, same_measure, save_checkpoint, save_model, settle, tidy,
+    compare, differences, load_checkpoint, save_checkpoint, save_model, settle, tidy, write_config,
 )
 from .optim import update_ema
 
@@ -146,6 +145,7 @@ class Run:
     window: list = field(default_factory=list)  # the losses of the steps that are not yet in the log
     overflows: int = 0  # of float16, in a row
     saved: int = 0  # the step of the newest checkpoint
+    truth: str | None = None  # of `evaluate`, that `best` was measured with; None: with what is measured now
 
     def parts(self) -> dict:
         parts = {"model": self.model, "average": self.average, "optimizer": self.optimizer, "scaler": self.accelerator.scaler}
@@ -196,7 +196,7 @@ class Run:
                              "that all machines share")
         if not saved:
             return
-        if unlike := differences(saved["settings"], self.settings):
+        if unlike := differences({"frozen": self.settings["frozen"]} | saved["settings"], self.settings):
             raise ValueError(f"the checkpoint in {self.folder} is of another run:\n  " + "\n  ".join(unlike)
                              + "\nGive the same settings to go on, or another output_dir to begin anew.")
         before = saved["optimizer"]["param_groups"][0]["lr"]
@@ -213,18 +213,15 @@ class Run:
         if 0 < self.step < len(rates) and not math.isclose(before, rates[self.step - 1]):
             text += (f"\nthe schedule is laid anew over all {len(rates)} steps: the learning rate was {before:.2g}, is "
                      f"{rates[self.step]:.2g} in the next step and {rates[-1]:.2g} in the last")
-        if self.record["weights"] == str(self.folder):  # the same network in a second call: it began where the run did
-            self.record["weights"] = None
-        then = saved.get("record", self.record)
-        text = "\n".join([text, *changes(then, self.record)])
-        old, new = (record["validation"] for record in (then, self.record))
-        if new is None and (self.folder / "best").is_dir():
-            text += "\nwithout validation images best/ stays the network of before, and is what is used; this run's is in last/"
-        elif old and new and not same_measure(old, new):
-            self.best, self.best_epoch = -1, self.epoch
-            text += "\nAP is measured otherwise now, and cannot be compared: best/ begins anew"
-        self.record |= {"weights": then["weights"], "validation": new or old}
-        self.accelerator.on_main_process(say)(f"{self.folder} has a checkpoint: {text}")
+        said, anew = compare(saved.get("record", self.record), self.record, self.folder)
+        self.accelerator.on_main_process(say)("\n".join([f"{self.folder} has a checkpoint: {text}", *said]))
+        self.truth = (self.record["validation"] or {}).get("truth")
+        if anew:
+            self.forget_best(self.epoch)
+
+    def forget_best(self, epoch: int) -> None:
+        self.best, self.best_epoch = -1.0, epoch
+        self.accelerator.on_main_process(say)("AP is measured otherwise now, and cannot be compared: best/ begins anew")
 
     def advance(self, losses: dict[str, float]) -> None:
         "A step was made."
@@ -247,8 +244,7 @@ class Log:
         self.images, self.shown, self.drawn = sampler.images, None, time.perf_counter()
         with run.writing():
             if self.main and (run.epoch < epochs or not (run.folder / "config.json").exists()):  # else nothing is learnt
-                config = {"arguments": arguments, "run": run.settings, "torch": torch.__version__} | run.record
-                write_atomic(run.folder / "config.json", lambda file: file.write(json.dumps(config, indent=1).encode()))
+                write_config(run.folder, arguments, run.settings, run.record, run.step)
             run.accelerator.init_trackers("simple_maskrcnn", {k: str(v) for k, v in arguments.items()})
             self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
@@ -305,7 +301,9 @@ def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: li
                   "segm_by_class": {name: figures["AP"] for name, figures in found["per_class"]["segm"].items()}}
         log.add({"step": run.step, "epoch": epoch, **record},
                 {f"{part}/{k}": v for part, values in record.items() for k, v in values.items()})
-        ap = record["segm"]["AP"]
+        if run.truth not in (None, found["truth"]) and run.best >= 0:  # other objects, whatever the dataset says of itself
+            run.forget_best(epoch - 1)
+        ap, run.truth, run.record["validation"]["truth"] = record["segm"]["AP"], None, found["truth"]
     best = {} if valid is None else found["best_score"]["segm"]  # of classes that are right somewhere; else -1
     limits = [max(best.get(name, 0), 0) or 0.5 for name in network.names[1:]] if best else None
     network.score_thresholds = run.model.score_thresholds = limits  # those of an earlier epoch are not this network's
