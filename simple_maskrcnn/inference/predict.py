@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,11 @@ from ..network.model import MaskRCNN, maskrcnn
 from ..network.transform import check_settings
 from ..draw import default_device, show_image
 from simple_maskrcnn.inference.outputs import (
-    PLACES, Detections, categories, check_formats, draw_result, ids_in, result_file, write_folder, write_picture,
+    PLACES, WHOLE, Detections, categories, check_formats, draw_result, ids_in, result_file, write_folder, write_picture,
 )
-from .pictures import OWN, Picture, by_window, find_images, output_names, to_image
+from simple_maskrcnn.inference.pictures import (
+    OWN, Picture, by_window, find_images, formats_of, is_result, output_names, to_image,
+)
 from .tiles import MOST, detect_tiles, tile_size
 from ..network.weights import PUBLISHED
 
@@ -52,16 +55,17 @@ def load_model(
 
 # %% ../../nbs/inference/01_predict.ipynb #42950fc5
 def _judge(score_threshold: float | None, max_detections: int | None = None) -> None:
-    if score_threshold is not None and np.isnan(score_threshold):
-        raise ValueError("score_threshold=nan is no number")
-    if max_detections is not None and not 1 <= max_detections <= MOST:
-        raise ValueError(f"max_detections={max_detections} must be from 1 to {MOST}, the most that a label image can hold")
+    if score_threshold is not None and not (isinstance(score_threshold, Real) and score_threshold == score_threshold):  # NaN
+        raise ValueError(f"score_threshold={score_threshold!r} is no number")
+    if max_detections is not None and not (isinstance(max_detections, Integral) and 1 <= max_detections <= MOST):
+        raise ValueError(f"max_detections={max_detections!r} must be a whole number from 1 to {MOST}, the most that a label "
+                         "image can hold")
 
 
-def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None) -> Detections:
+def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limits: dict) -> Detections:  # as of `RoIHeads.detect`
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
-        (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False)
+        (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False, **limits)
     boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
@@ -72,12 +76,13 @@ def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None) -> De
     return Detections(result, image.shape[-2:], model.class_names, model.category_of)
 
 
-def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[int, int] | None) -> tuple[Detections, int]:
+def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[int, int] | None,
+            **limits) -> tuple[Detections, int]:
     "What a network finds in one picture, and the most that it found at a time."
     counts = []
 
     def find(window):
-        counts.append(len((found := _detect(model, window, score_threshold))["scores"]))
+        counts.append(len((found := _detect(model, window, score_threshold, limits))["scores"]))
         return found
 
     if not tile:
@@ -114,6 +119,24 @@ def _records(files: list[Path], root: Path) -> dict[str, dict]:
             for name, output, stamp in zip(names, output_names(names), stamps)}
 
 
+def _theirs(model: MaskRCNN, theirs: dict[str, int], annotations: str | Path) -> tuple[list[str], dict[int, int]]:
+    "Class names by label, and label → category id, in a file of annotations whose classes are name → id."
+    names, known, n = model.class_names, printable(annotations), model.num_classes - 1
+    if names:
+        if unknown := [name for name in names[1:] if name not in theirs]:
+            raise ValueError(f"the network's class '{printable(unknown[0])}' is not in {known}, which has "
+                             f"{printable(', '.join(theirs))[:200]}")
+        return names, {label: theirs[name] for label, name in enumerate(names) if label}
+    called = {category: name for name, category in theirs.items()}
+    if {*model.category_of.values()} <= called.keys() and model.category_of != {k: k for k in range(1, n + 1)}:  # it was told
+        return ["background", *map(called.get, model.category_of.values())], model.category_of
+    if len(theirs) != n:
+        raise ValueError(f"the network has {n} classes without names, {known} has {len(theirs)}: set model.class_names")
+    warnings.warn(f"the network has no class names: its labels are taken for the classes of {known} by number, "
+                  f"{printable(', '.join(theirs))[:200]}; set model.class_names", stacklevel=4)
+    return ["background", *theirs], dict(enumerate(theirs.values(), start=1))
+
+
 def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info) -> tuple[dict, dict, dict]:
     "The head of predictions.json; image ids by name, if there are annotations; label → category id."
     class_names, ids, category_of = model.names, {}, model.category_of
@@ -122,10 +145,7 @@ def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info
         ids, theirs = ids_in(annotations, records)
         if not ids:
             raise ValueError(f"{printable(annotations)} lists none of the {len(records)} pictures")
-        if model.class_names and (unknown := [name for name in class_names[1:] if name not in theirs]):
-            raise ValueError(f"the network's class '{printable(unknown[0])}' is not in {printable(annotations)}, which has "
-                             f"{printable(', '.join(theirs))[:200]}")
-        category_of = {label: theirs.get(name, category_of[label]) for label, name in enumerate(class_names) if label}
+        class_names, category_of = _theirs(model, theirs, annotations)
         if len(ids) < len(records):
             warnings.warn(f"{len(records) - len(ids)} of {len(records)} pictures are left out: {printable(annotations)} does not "
                           f"list them, the first is {printable(next(name for name in records if name not in ids))}", stacklevel=3)
@@ -133,31 +153,27 @@ def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info
     return {"info": info, "categories": categories(class_names, category_of)}, ids, category_of
 
 
-def _is_ours(old: dict) -> bool:  # old: what is in a predictions.json
-    images, things = ({record[key] for record in old[part]} for part, key in (("images", "id"), ("annotations", "image_id")))
-    named = all(isinstance(record[key], str) for record in old["images"] for key in ("file_name", "output"))
-    return named and {"image_dir", "score_threshold"} <= old["info"].keys() and things <= images
-
-
-def _write(content: dict, output_dir: Path, done: dict, records: dict, ids: dict) -> dict:
-    "Write predictions.json: what is done, in the order of the names, with new numbers → its content."
+def _gather(content: dict, done: dict, records: dict, ids: dict) -> dict:
+    "The content of predictions.json: what is done, in the order of the names, with new numbers."
     images, annotations = [], []
     for name in filter(done.__contains__, records):
         record, things = done[name]
         images.append({"id": ids.get(name, len(images) + 1), **record})
         annotations += [thing | {"id": k, "image_id": images[-1]["id"]} for k, thing in enumerate(things, len(annotations) + 1)]
-    text = json.dumps(content := content | {"images": images, "annotations": annotations})
-    write_atomic(output_dir / OWN[0], lambda file: file.write(text.encode()))
-    return content
+    return content | {"images": images, "annotations": annotations}
+
+
+def _write(content: dict, output_dir: Path) -> None:
+    text = json.dumps(content)
+    write_atomic(output_dir / OWN[""], lambda file: file.write(text.encode()))
 
 
 def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume: bool, kinds: list[str]) -> dict:
     """Name → record and annotations of the pictures that an earlier call has done with the same network and settings, the
     head of `content`, and in all formats (`kinds`). All other results of earlier calls are removed."""
-    places = dict(zip(PLACES, OWN[1:]))
-    old = claim(output_dir, [OWN[0], *map(places.get, kinds)], OWN[0], _is_ours) or {"images": [], "annotations": []}
-    before = {*old.get("formats", ["overlays", "labels"] if old["images"] else [])} & PLACES.keys()
-    claim(output_dir, [places[kind] for kind in kinds if kind not in before], "", bool)  # nor what no earlier call wrote
+    old = claim(output_dir, [OWN[kind] for kind in ("", *kinds)], OWN[""], is_result) or {"images": [], "annotations": []}
+    before = formats_of(old)
+    claim(output_dir, [OWN[kind] for kind in kinds if kind not in before], "", bool)  # nor what no earlier call wrote
     content["formats"] = sorted(before | {*kinds})
     same = resume and all(old.get(key) == content[key] for key in ("info", "categories"))
     things, done, stale = {record["id"]: [] for record in old["images"]}, {}, []
@@ -170,13 +186,24 @@ def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume
             done[name] = {key: value for key, value in record.items() if key != "id"}, things[record["id"]]
         elif not Path(output).is_absolute() and ".." not in Path(output).parts:
             stale += [path for kind in before if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()]
-    written = (output_dir / OWN[0]).stat().st_mtime + 60 if stale else 0
-    if edited := [path for path in stale if path.stat().st_mtime > written]:
+    whole = {kind: path for kind in before & WHOLE.keys() if (path := output_dir / WHOLE[kind]).is_file()}
+    found = _gather(content, done, records, ids)
+    new = not (same and records.keys() == done.keys() and all(old[part] == found[part] for part in ("images", "annotations")))
+    old_ones = [kind for kind in whole if (not same if kind == "yolo" else new)]  # YOLO's holds the names of the classes alone
+    stale += [whole[kind] for kind in old_ones]
+    written = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or whole else 0
+    again = [whole[kind] for kind in whole if kind in kinds]
+    if edited := [path for path in stale + again if path.stat().st_mtime > written]:
         raise ValueError(f"{printable(edited[0])} was changed after it was written, and would be replaced: nothing was changed; "
                          "give another output_dir")
-    _write(content, output_dir, done, records, ids)
+    gone = [kind for kind in old_ones if kind not in kinds and not PLACES[kind][1]]
+    content["formats"] = sorted({*content["formats"]} - {*gone})
+    _write(found | {"formats": content["formats"]}, output_dir)
     for path in stale:
         path.unlink()
+    for kind in gone:
+        warnings.warn(f"{WHOLE[kind]} was not of these pictures and settings, and was removed; give to={kind} to have it anew",
+                      stacklevel=3)
     if gone := {record["file_name"] for record in old["images"]} - records.keys():
         warnings.warn(f"{output_dir} had results of {len(gone)} other pictures, which were removed; to keep such results, give "
                       "another output_dir", stacklevel=3)
@@ -226,8 +253,9 @@ def predict_files(
         skip(folder, f"there is no image in the folder {folder}; looked for {', '.join(SUFFIXES)}")
     if not any(map(os.path.exists, files := [file for file in files if not file.is_dir()])):
         raise ValueError("; ".join(failed.values()) or f"there is no file {printable(files[0])}")
-    usual, tile, output_dir = model.roi_heads.detection, tile_size(tiles, model.transform), Path(output_dir)
-    limit, proposals = max_detections or usual.get("detections_per_img", 100), model.rpn.top_n[0][1]
+    tile, output_dir, proposals = tile_size(tiles, model.transform), Path(output_dir), model.rpn.top_n[0][1]
+    limits = {"detections_per_img": max_detections} if max_detections else {}  # handed down: threads may share the network
+    limit = max_detections or model.roi_heads.detections_per_img
     if (max_detections or 0) > proposals:
         warnings.warn(f"max_detections={limit}, but of a picture the network looks at {proposals} proposals only; load it with "
                       f"rpn_post_nms_top_n_test={2 * limit}", stacklevel=2)
@@ -241,13 +269,12 @@ def predict_files(
         done = _take_over(content, output_dir, records, ids, resume, kinds)
         kept, full, sizes, written = len(done), 0, [], time.monotonic()
         try:
-            model.roi_heads.detection = {**usual, "detections_per_img": limit}
             for name, record in progress_bar(records.items(), "predict", disable=not progress):
                 if name in done:
                     continue
                 try:
                     image = by_window(root / name, pages) if tile and not overlays else read_image(root / name, pages)
-                    result, most = _search(model, image, score_threshold, tile)
+                    result, most = _search(model, image, score_threshold, tile, **limits)
                 except (OSError, ValueError) as error:
                     skip(root / name, error)
                     continue
@@ -259,18 +286,18 @@ def predict_files(
                     path = result_file(output_dir, "overlays", record["output"])
                     write_atomic(path, lambda file, drawn=drawn: drawn.save(file, "PNG"))
                 things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
+                things = [thing | {"id": number} for number, thing in enumerate(things, start=1)]  # as in the label image
                 done[name] = {"file_name": name, "height": h, "width": w, **record}, things
                 write_picture(output_dir, kinds, *done[name], names, root / name)
                 if time.monotonic() - written > 60:  # a power cut costs a minute
-                    _write(content, output_dir, done, records, ids)
+                    _write(_gather(content, done, records, ids), output_dir)
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
-            model.roi_heads.detection = usual
-            content = _write(content, output_dir, done, records, ids)
+            _write(content := _gather(content, done, records, ids), output_dir)
             write_folder(output_dir, kinds, content, pixel_size, unit)
     _advise(full, sizes, limit, model.transform)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
-            "file": output_dir / OWN[0]}
+            "file": output_dir / OWN[""]}
 
 # %% ../../nbs/inference/01_predict.ipynb #ed7b8497
 def draw_sheet(
