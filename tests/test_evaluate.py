@@ -138,7 +138,7 @@ def test_workers_batches_and_silence(shapes, capsys):
     assert out.out == out.err == ""
     evaluate(Cheat(shapes, 4), shapes)
     out = capsys.readouterr()
-    assert out.out == "" and "30/30" in out.err
+    assert out.out == "" and "30 of 30" in out.err
 
 
 class Wary(CocoDataset):
