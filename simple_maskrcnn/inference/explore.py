@@ -231,7 +231,7 @@ class Explorer:
         kind, place, g, d = made[self.at]
         self.open(place)
         own = self.seen.detections()
-        thing = ("missed", g) if d is None else ("found", int(own["candidate"][d]), int(own["labels"][d]))
+        thing = ("object", g) if d is None else ("found", int(own["candidate"][d]), int(own["labels"][d]))
         self.quiet, self.stage.value = True, "mistakes"
         self.quiet = False
         self.choose(thing)

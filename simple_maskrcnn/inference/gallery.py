@@ -75,13 +75,12 @@ def things(seen: Stages, how: dict) -> dict[tuple, str]:  # how: as of `draw_sta
         judgement = judged(seen, how)[1]
         kinds = {d: kind for kind, _, d in judgement}
         right = {g for kind, g, _ in judgement if kind == "right"}
-        met = {g for kind, g, _ in judgement if kind != "missed"}
-        lost = {g: "badly found" if g in met else "missed" for g in range(len(seen.objects)) if g not in right}
-        lost = {g: why for g, why in lost.items() if not seen.objects[g]["iscrowd"]}
+        lost = {g: kind for kind, g, _ in reversed(judgement)  # of its detections, the surest's
+                if g not in right and kind not in ("both", "background")}
     lines = {("found", c, label): f"{k} · {printable(seen.name(label))} {score:.2f}" + (f" · {kinds[k]}" if k in kinds else "")
              for k, ((c, label), score) in enumerate(zip(pairs, found["scores"].tolist()))}
     names = [printable(seen.name(label)) for label in seen.get("truth_labels", torch.zeros(0)).tolist()]
-    return lines | {("missed", g): f"{why} · {names[g]} {g}" for g, why in lost.items()}
+    return lines | {("object", g): f"{kind} · {names[g]} {g}" for g, kind in sorted(lost.items())}
 
 
 def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0–1, of the picture's width and height
@@ -93,7 +92,7 @@ def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0
     keys, boxes = [], []
     for key in things(seen, how):
         keys.append(key)
-        boxes.append(seen["truth_boxes"][key[1]] if key[0] == "missed" else seen["class_boxes"][key[1], key[2]])
+        boxes.append(seen["truth_boxes"][key[1]] if key[0] == "object" else seen["class_boxes"][key[1], key[2]])
     inside = [(float((b[2:] - b[:2]).prod()), k) for k, b in enumerate(boxes) if ((b[:2] <= place) & (place <= b[2:])).all()]
     order = [k for _, k in sorted(inside)]
     return [keys[k] for k in dict.fromkeys(([top] if top >= 0 else []) + order)]
@@ -118,7 +117,8 @@ def explain(seen: Stages, thing: tuple, how: dict, sheet: Sheet | None = None):
         frame["selected"] = fate["by"], fate["by_label"]
         rows.append(("dropped by", f"the detection in the red box, score {seen['class_scores'][frame['selected']]:.2f}"))
     way = trace(seen, fate["candidate"], fate["label"], shown, mask, **filters)
-    return draw_trace(seen, way, sheet, mask=mask), rows + [("of its boxes", "the best one:"), *trace_table(seen, way)], frame
+    rows += [("of its boxes", "the surest that fits:"), *trace_table(seen, way)]
+    return draw_trace(seen, way, sheet, mask=mask), rows, frame
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex11gall
 def judge_pictures(model: nn.Module, count: int, item, report=lambda k: None) -> list[dict]:  # item: of `open_pictures`

@@ -58,9 +58,8 @@ def stages(
         anchors, logits, deltas = (torch.cat(x).float() for x in zip(*rpn))
         counts = [len(a) for a, *_ in rpn]
         level = torch.repeat_interleave(torch.arange(len(rpn), device=device), torch.tensor(counts, device=device))
-        best = [logit.topk(min(model.rpn._pre_nms_top_n["testing"], len(logit))).indices + sum(counts[:k])
-                for k, (_, logit, _) in enumerate(rpn)]
-        best = torch.cat(best)
+        best = torch.cat([logit.topk(min(model.rpn._pre_nms_top_n["testing"], len(logit))).indices + sum(counts[:k])
+                          for k, (_, logit, _) in enumerate(rpn)])
         boxes = clip_boxes(decode(deltas[best], anchors[best]), size)
         heads, scores, moves = model.roi_heads, [], []
         for part in boxes.split(1000):
@@ -224,37 +223,36 @@ def trace(
         "anchor": seen["anchors"][anchor], "anchor_score": float(seen["anchor_scores"][anchor]),
         "anchor_deltas": seen["anchor_deltas"][anchor], "level": level, "stride": seen.strides[level], "cell": (row, column),
         "shape": shape, "feature": seen["maps"][level][:, row, column]}
-    return way | _verdicts(seen, candidate, label, thresholds) | (_fits(seen, way, mask) if seen.objects else {})
+    return way | _verdicts(seen, candidate, label, shown, thresholds) | (_fits(seen, way, mask) if seen.objects else {})
 
 # %% ../../nbs/inference/04_stages.ipynb #st22verd
-def _verdicts(seen: Stages, candidate: int, label: int, thresholds: dict) -> dict:
+def _verdicts(seen: Stages, candidate: int, label: int, shown: float, thresholds: dict) -> dict:
     given = seen.usual | {k: v for k, v in thresholds.items() if v is not None}
     objectness = float(seen["anchor_scores"][seen["candidate_anchor"][candidate]])
-    survivors = seen.proposals(**thresholds | {"proposals": None or len(seen["candidate_boxes"])})
+    survivors = seen.proposals(**thresholds | {"proposals": len(seen["candidate_boxes"])})
     rank = (survivors == candidate).nonzero()[:, 0].tolist()
-    level = seen["anchor_level"][seen["candidate_anchor"]]
-    found = seen.detections(**thresholds)
-    pool, state = found["pool"], {"rank": rank[0] + 1 if rank else None, "suppressed": [], "by": None}
+    level, boxes = seen["anchor_level"][seen["candidate_anchor"]], seen["candidate_boxes"]
+    pool, state = seen.detections(**thresholds)["pool"], {"rank": rank[0] + 1 if rank else None, "suppressed": [], "by": None}
     if objectness < given["objectness"]:
         return state | {"verdict": f"no proposal: its objectness {objectness:.2f} is below {given['objectness']:.2f}"}
     if not rank:
-        by = _dropped_by(seen["candidate_boxes"], level, survivors, candidate, given["rpn_nms"])
-        iou = 0 if by is None else _iou(seen["candidate_boxes"][candidate], seen["candidate_boxes"][by])
-        return state | {"by": by, "verdict": "no proposal: it has no area" if by is None else
-                        f"no proposal: it overlaps a better one by {iou:.2f}, more than {given['rpn_nms']:.2f}"}
+        if (by := _dropped_by(boxes, level, survivors, candidate, given["rpn_nms"])) is None:
+            return state | {"verdict": "no proposal: it has no area"}
+        return state | {"by": by, "verdict": f"no proposal: it overlaps a better one by {_iou(boxes[candidate], boxes[by]):.2f}, "
+                                             f"more than {given['rpn_nms']:.2f}"}
     if rank[0] >= given["proposals"]:
         return state | {"verdict": f"no proposal: {rank[0]} are better, and {given['proposals']} are kept"}
     here = ((pool["candidate"] == candidate) & (pool["labels"] == label)).nonzero()[:, 0].tolist()
     score = float(seen["class_scores"][candidate, label])
     if not here:
-        return state | {"verdict": f"no detection: its score {score:.2f} is not above {given['score']:.2f}"}
+        return state | {"verdict": f"dropped: its score {score:.2f} is not above {given['score']:.2f}"}
     (i,), keep = here, pool["keep"]
     place = (keep == i).nonzero()[:, 0].tolist()
     if not place:
         by = _dropped_by(pool["boxes"], pool["groups"], keep, i, given["nms"])
         iou = _iou(pool["boxes"][i], pool["boxes"][by])
         return state | {"by": int(pool["candidate"][by]), "by_label": int(pool["labels"][by]),
-                        "verdict": f"no detection: its score is {score:.2f}, and it overlaps a better one (score "
+                        "verdict": f"dropped by NMS: its score is {score:.2f}, and it overlaps a better one (score "
                                    f"{pool['scores'][by]:.2f}) by {iou:.2f}, more than {given['nms']:.2f}"}
     overlap = box_iou(pool["boxes"][i][None], pool["boxes"])[0]
     rivals = ((overlap > given["nms"]) & (pool["groups"] == pool["groups"][i]) & (pool["scores"] <= pool["scores"][i])).nonzero()
@@ -262,8 +260,9 @@ def _verdicts(seen: Stages, candidate: int, label: int, thresholds: dict) -> dic
         {"candidate": int(pool["candidate"][j]), "label": int(pool["labels"][j]), "score": float(pool["scores"][j]),
          "iou": float(overlap[j]), "box": pool["boxes"][j]} for j in rivals[:, 0].tolist()
         if j != i and _dropped_by(pool["boxes"], pool["groups"], keep, j, given["nms"]) == i]
-    verdict = "detected" if place[0] < given["detections"] else f"no detection: {place[0]} are better, of {given['detections']}"
-    return state | {"verdict": verdict}
+    if place[0] >= given["detections"]:
+        return state | {"verdict": f"dropped: {place[0]} are better, and {given['detections']} are kept"}
+    return state | {"verdict": "detected" if score >= shown else f"left after NMS, its score {score:.2f} is below {shown:.2f}"}
 
 
 def _iou(a: Tensor, b: Tensor) -> float:
@@ -319,18 +318,19 @@ def follow(seen: Stages, number: int, shown: float = 0.5, **thresholds) -> dict:
         state["candidate"] = int(fitting[judged.argmax()])
     if last == len(STEPS) - 1:
         return state
-    state["lost"] = STEPS[last + 1]
+    state["lost"] = STEPS[last + 1].removeprefix("after ")
     if last < 2:
         return state | {"verdict": _LOST[state["lost"]]}
     way = trace(seen, state["candidate"], label, shown, **thresholds)
     verdict, given = way["verdict"], thresholds.get("score") or seen.usual["score"]
-    if last >= 4:
-        state["lost"] = "shown" if way["score"] < shown else "after NMS"
-    lost = state["lost"]
-    if lost == "scored" and way["score"] > given:
-        after = _iou(way["box"], seen["truth_boxes"][number])
-        before = _iou(way["proposal"], seen["truth_boxes"][number])
+    if last == 3 and way["score"] > given:
+        before, after = (_iou(way[part], seen["truth_boxes"][number]) for part in ("proposal", "box"))
         verdict = f"the box head moves its box away: IoU {before:.2f}, then {after:.2f}"
-    if lost == "shown":
-        verdict = f"the best score of its boxes, {way['score']:.2f}, is below {shown:.2f}"
+    if last == 4 and way["score"] < shown:
+        verdict += f"; {way['score']:.2f} is below {shown:.2f}, too"
+    if last == 5:
+        iou, scores = steps["after NMS"]["overlap"][number], seen.detections(**thresholds)["scores"]
+        i = int((iou >= 0.5).nonzero()[0])  # the surest that NMS leaves
+        verdict = f"a box with IoU {iou[i]:.2f} is left after NMS, its score {scores[i]:.2f} is below {shown:.2f}"
+        verdict += f"; a surer one was {way['verdict']}" if way["by"] is not None else ""
     return state | {"verdict": verdict, "by": way["by"], "by_label": way.get("by_label")}

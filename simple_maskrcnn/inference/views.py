@@ -257,9 +257,9 @@ def _mistakes(sheet: Sheet, seen: Stages, how: dict) -> str:
     found, things = judged(seen, how)
     kinds = [kind for kind, *_ in things]
     for kind, g, d in reversed(things):
-        if kind == "missed":
-            sheet.box(seen["truth_boxes"][g], TRUE, 2, dotted=True, text=kind)
-        else:
+        if g is not None and kind != "right":
+            sheet.box(seen["truth_boxes"][g], TRUE, 2, dotted=True, text=kind if d is None else "")
+        if d is not None:
             sheet.box(found["boxes"][d], GUESS, 1 if kind == "right" else 2, text="" if kind == "right" else kind)
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     return f"{counts or 'nothing is true and nothing was found'}; mask IoU 0.5, scores of {how.get('shown', 0.5):.2f} or more"
@@ -342,18 +342,19 @@ def trace_table(seen: Stages, way: dict) -> list[tuple[str, str]]:  # station, i
     def numbers(values, places=2):
         return ", ".join(f"{float(v):.{places}f}" for v in values)
 
-    fit = way.get("fits", {})
-    iou = {part: f"; IoU with object {way['object']} {fit[part]:.2f}" for part in fit}
+    def iou(part):
+        return f"; IoU with object {way['object']} {way['fits'][part]:.2f}" if "fits" in way else ""
+
     best = way["class_scores"].topk(min(3, len(way["class_scores"])))
     names = ["background", *map(seen.name, range(1, len(way["class_scores"])))]
     classes = ", ".join(f"{names[k]} {score:.3f}" for score, k in zip(best.values.tolist(), best.indices.tolist()))
     rows = [("verdict", way["verdict"]),
-            ("mask", f"{int((way['mask'] > 0.5).sum())} of 784 cells above 0.5{iou.get('mask', '')}"),
+            ("mask", f"{int((way['mask'] > 0.5).sum())} of 784 cells above 0.5{iou('mask')}"),
             ("RoI grid", f"14 × 14, {len(way['grid'])} channels, of map {way['grid_level']}"),
-            ("box", f"score {way['score']:.3f} ({classes}); deltas {numbers(way['class_deltas'])}{iou.get('box', '')}"),
+            ("box", f"score {way['score']:.3f} ({classes}); deltas {numbers(way['class_deltas'])}{iou('box')}"),
             ("proposal", f"{'number ' + str(way['rank']) if way['rank'] else 'dropped'}; deltas {numbers(way['anchor_deltas'])}"
-                         f"{iou.get('proposal', '')}"),
-            ("anchor", f"{numbers(way['anchor'], 0)}; objectness {way['anchor_score']:.3f}{iou.get('anchor', '')}"),
+                         f"{iou('proposal')}"),
+            ("anchor", f"{numbers(way['anchor'], 0)} pixels of the canvas; objectness {way['anchor_score']:.3f}{iou('anchor')}"),
             ("cell", f"row {way['cell'][0]}, column {way['cell'][1]} of map {way['level']}, stride {way['stride']}; "
                      f"shape {way['shape']}")]
     if way["suppressed"]:
