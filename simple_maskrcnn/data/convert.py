@@ -46,8 +46,8 @@ def read_samples(
         calls = [(file, read_labels, (image, file, reading)) for image, file in label_pairs(pictures, reading, folder).items()]
         if not calls and not reading.faults:
             where = "beside it" if pictures.folder == folder else f"in {printable(folder)}"
-            raise FileNotFoundError(f"no picture in {printable(pictures.folder)} has its labels {where}; images=FOLDER says where "
-                                    "the pictures of label images are")
+            raise FileNotFoundError(f"no picture in {printable(pictures.folder)} has its labels {where}; images=FOLDER "
+                                    "says where the pictures of label images are")
     elif format == "yolo":
         table, todo = _yolo_parts(folder, files, pictures, classes)
         names = [table[key] for key in sorted(table)]
