@@ -168,6 +168,23 @@ def _write(content: dict, output_dir: Path) -> None:
     write_atomic(output_dir / OWN[""], lambda file: file.write(text.encode()))
 
 
+def _seal(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _seals(output_dir: Path, kinds: Iterable[str], output: str) -> dict[str, str]:
+    "Format → a digest of the result of one picture, by which a later call knows whether somebody has corrected it."
+    return {kind: _seal(path) for kind in kinds if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()}
+
+
+def _finish(content: dict, output_dir: Path, kinds: list[str], pixel_size: float, unit: str) -> None:
+    "Write predictions.json and the files that stand for all pictures, then once more with the digests of these."
+    _write(content, output_dir)
+    write_folder(output_dir, kinds, content, pixel_size, unit)
+    if seals := {kind: _seal(path) for kind in kinds if kind in WHOLE and (path := output_dir / WHOLE[kind]).is_file()}:
+        _write(content | {"whole": content.get("whole", {}) | seals}, output_dir)
+
+
 def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume: bool, kinds: list[str]) -> dict:
     """Name → record and annotations of the pictures that an earlier call has done with the same network and settings, the
     head of `content`, and in all formats (`kinds`). All other results of earlier calls are removed."""
@@ -185,21 +202,24 @@ def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume
                 result_file(output_dir, kind, output).is_file() for kind in kinds if PLACES[kind][1]):
             done[name] = {key: value for key, value in record.items() if key != "id"}, things[record["id"]]
         elif not Path(output).is_absolute() and ".." not in Path(output).parts:
-            stale += [path for kind in before if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()]
+            seals = record.get("results", {})
+            stale += [(path, seals.get(kind)) for kind in before
+                      if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()]
     whole = {kind: path for kind in before & WHOLE.keys() if (path := output_dir / WHOLE[kind]).is_file()}
     found = _gather(content, done, records, ids)
     new = not (same and records.keys() == done.keys() and all(old[part] == found[part] for part in ("images", "annotations")))
     old_ones = [kind for kind in whole if (not same if kind == "yolo" else new)]  # YOLO's holds the names of the classes alone
-    stale += [whole[kind] for kind in old_ones]
-    written = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or whole else 0
-    again = [whole[kind] for kind in whole if kind in kinds]
-    if edited := [path for path in stale + again if path.stat().st_mtime > written]:
+    seals = old.get("whole", {})
+    stale += [(whole[kind], seals.get(kind)) for kind in old_ones]
+    again = [(whole[kind], seals.get(kind)) for kind in whole if kind in kinds]
+    late = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or again else 0  # of earlier versions, which left no digest
+    if edited := [path for path, seal in stale + again if (_seal(path) != seal if seal else path.stat().st_mtime > late)]:
         raise ValueError(f"{printable(edited[0])} was changed after it was written, and would be replaced: nothing was changed; "
                          "give another output_dir")
     gone = [kind for kind in old_ones if kind not in kinds and not PLACES[kind][1]]
-    content["formats"] = sorted({*content["formats"]} - {*gone})
-    _write(found | {"formats": content["formats"]}, output_dir)
-    for path in stale:
+    content |= {"formats": sorted({*content["formats"]} - {*gone}), "whole": {k: seals[k] for k in seals if k not in old_ones}}
+    _write(found | {key: content[key] for key in ("formats", "whole")}, output_dir)
+    for path, _ in stale:
         path.unlink()
     for kind in gone:
         warnings.warn(f"{WHOLE[kind]} was not of these pictures and settings, and was removed; give to={kind} to have it anew",
@@ -287,14 +307,14 @@ def predict_files(
                     write_atomic(path, lambda file, drawn=drawn: drawn.save(file, "PNG"))
                 things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
                 things = [thing | {"id": number} for number, thing in enumerate(things, start=1)]  # as in the label image
-                done[name] = {"file_name": name, "height": h, "width": w, **record}, things
-                write_picture(output_dir, kinds, *done[name], names, root / name)
+                record = {"file_name": name, "height": h, "width": w, **record}
+                write_picture(output_dir, kinds, record, things, names, root / name)
+                done[name] = record | {"results": _seals(output_dir, kinds, record["output"])}, things
                 if time.monotonic() - written > 60:  # a power cut costs a minute
                     _write(_gather(content, done, records, ids), output_dir)
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
-            _write(content := _gather(content, done, records, ids), output_dir)
-            write_folder(output_dir, kinds, content, pixel_size, unit)
+            _finish(content := _gather(content, done, records, ids), output_dir, kinds, pixel_size, unit)
     _advise(full, sizes, limit, model.transform)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
             "file": output_dir / OWN[""]}
