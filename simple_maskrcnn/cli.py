@@ -121,7 +121,8 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
         places = places or {"train": locate("train", *given, scratch=scratch)}
         tell, phrase = lambda text: echo(text.replace(f"{scratch}{os.sep}", "")), partial(advise, function=train)
         found = doctor(places, report, fix, tell, phrase, **options)
-    bad = any(said["problems"] for said in found)
+    if (bad := any(said["problems"] for said in found)) and not fix:
+        echo("--fix fixed.json writes a copy in which is mended what can be in one way only")
     for said in [] if bad else found:
         refuse(said, strict or ())
     raise typer.Exit(int(bad))

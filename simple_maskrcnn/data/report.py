@@ -125,7 +125,7 @@ def report_page(
     return (f'<html lang="en">\n<head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Check of a dataset</title>'
             f"<style>{STYLE}</style></head>\n<body><h1>Check of a dataset</h1>\n"
-            f"<p>Red: what is meant. Grey: the boxes beside it.</p>\n{''.join(body)}</body>\n</html>\n")
+            f"<p>Red: the object in question. Grey: the boxes beside it.</p>\n{''.join(body)}</body>\n</html>\n")
 
 
 def _marked(page: str) -> str:

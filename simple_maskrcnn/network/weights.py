@@ -136,8 +136,8 @@ def match_classes(
     pick = {0: 0} | {i: old.index(name, 1) for i, name in enumerate(new) if i and name in old[1:]}  # new label → old label
     kept = [new[i] for i in pick if i]
     fresh, gone = ([name for name in names[1:] if name not in kept] for names in (new, old))
-    warnings.warn(f"{source}: classes taken over by name: {_listing(kept)}; new: {_listing(fresh)}; dropped: {_listing(gone)}",
-                  stacklevel=3)
+    warnings.warn(f"{source}: classes taken over by name: {_listing(kept)}; new: {_listing(fresh)}; dropped: {_listing(gone)}"
+                  + "; a class keeps what it has learned under its old name only" * (not kept), stacklevel=3)
     state = dict(state)
     for name, rows in layers.items():
         ours, theirs = own[name].clone().unflatten(0, (-1, rows)), state[name].unflatten(0, (-1, rows))  # (C, rows, …)
