@@ -17,7 +17,7 @@ MINE = ROOT / "nbs" / "training" / "mine"
 PICTURE = "return [...document.querySelectorAll('.widget-image')].filter(i => i.naturalWidth > 0 && i.offsetWidth)[{}]"
 SLIDER = """return [...document.querySelectorAll('.widget-slider')].find(
     s => s.querySelector('.widget-label').innerText.startsWith(name)).querySelector('.noUi-handle')"""
-MAPS = re.compile(r"cdn\.jsdelivr|shared (singleton )?module|favicon")  # voila's own: an icon font, versions of JupyterLab
+OWN = re.compile(r"cdn\.jsdelivr|shared (singleton )?module|favicon|api/shutdown")  # voila's: a font, versions, a page that closes
 
 
 def largest(name: str) -> tuple[float, float]:
@@ -30,7 +30,7 @@ def largest(name: str) -> tuple[float, float]:
 
 def errors(browser) -> list[str]:  # noqa: F811
     """What the console calls severe."""
-    return [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE" and not MAPS.search(e["message"])]
+    return [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE" and not OWN.search(e["message"])]
 
 
 def press(browser, slider: str, key: str) -> float:  # noqa: F811
