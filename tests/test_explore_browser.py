@@ -17,7 +17,7 @@ MINE = ROOT / "nbs" / "training" / "mine"
 PICTURE = "return [...document.querySelectorAll('.widget-image')].filter(i => i.naturalWidth > 0 && i.offsetWidth)[{}]"
 SLIDER = """return [...document.querySelectorAll('.widget-slider')].find(
     s => s.querySelector('.widget-label').innerText.startsWith(name)).querySelector('.noUi-handle')"""
-OWN = re.compile(r"cdn\.jsdelivr|shared (singleton )?module|favicon|api/shutdown")  # voila's: a font, versions, a page that closes
+OWN = re.compile(r"cdn\.jsdelivr|shared (singleton )?module|favicon|api/shutdown")  # voila's own: font, versions, closing
 
 
 def largest(name: str) -> tuple[float, float]:
