@@ -50,8 +50,12 @@ def _webp(picture: np.ndarray, most: int) -> bytes:  # uint8 `[H, W, 3]`, most b
 
 # %% ../nbs/film.ipynb #f11a0012
 MOST = 80_000  # bytes of one stored slider
-START = """const film = this.closest('.film'), pane = this.parentNode, [first, all, bars] = film.children;
-first.remove(); all.replaceWith(pane); pane.style.overflow = 'hidden'; bars.hidden = false; film.oninput()"""
+# A page that still loads may have the picture before the bars.
+START = """const start = () => {
+  const film = this.closest('.film'), pane = this.parentNode, [first, all, bars] = film.children;
+  first.remove(); all.replaceWith(pane); pane.style.overflow = 'hidden'; bars.hidden = false; film.oninput();
+};
+document.readyState == 'loading' ? document.addEventListener('DOMContentLoaded', start) : start()"""
 MOVE = """const bars = [...this.querySelectorAll('input')], sheet = this.querySelector('img');
 sheet.style.left = -100 * bars[0].value + '%'; sheet.style.top = -100 * (bars[1]?.value ?? 0) + '%';
 for (const bar of bars) {

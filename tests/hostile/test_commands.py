@@ -72,7 +72,7 @@ def invoke(words: list[str]) -> tuple[int, str]:
 
 def values(parameter: inspect.Parameter) -> tuple:
     kinds = str(typing.get_args(parameter.annotation)[0])
-    return NUMBERS if "int" in kinds or "float" in kinds else PATHS if "Path" in kinds else () if kinds == str(bool) else TEXTS
+    return NUMBERS if "int" in kinds or "float" in kinds else PATHS if "Path" in kinds else () if "bool" in kinds else TEXTS
 
 
 def attempts():
