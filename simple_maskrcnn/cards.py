@@ -109,15 +109,16 @@ def coloured(pixels: np.ndarray, rles: list[dict]) -> np.ndarray:  # uint8 `[H, 
     return pixels
 
 # %% ../nbs/cards.ipynb #ca00resu
-def detections_card(found) -> str:  # `Detections` → HTML
+def detections_card(found, numbers: np.ndarray) -> str:  # `Detections`, and their label image → HTML
     "How many objects were found, of which classes, with which scores, and their masks."
     scores, (height, width) = found["scores"].tolist(), found.size
+    palette = np.uint8([[230] * 3, *(115 + np.multiply(instance_color(i), 127) for i in range(len(scores)))])
     areas = [int(coco_mask.area(rle)) for rle in found["masks"]]
     rows = {"classes": some([f"{name} {n}" for name, n in Counter(found.names).most_common()]) or "none"}
     if scores:
         rows |= {"scores": f"{min(scores):.2f} to {max(scores):.2f}", "pixels": f"{min(areas):,} to {max(areas):,}"}
-    masks = coloured(np.full((height, width, 3), 230, np.uint8), found["masks"])
-    return card(f"{len(scores)} objects in {width}×{height} pixels", rows, [picture(masks, "the masks")] if scores else [])
+    pictures = [picture(palette[numbers], "the masks")] if scores else []
+    return card(f"{len(scores)} objects in {width}×{height} pixels", rows, pictures)
 
 # %% ../nbs/cards.ipynb #ca00chec
 def checkpoint_card(state: dict) -> str:  # of `load_checkpoint` → HTML

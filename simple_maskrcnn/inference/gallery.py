@@ -17,7 +17,7 @@ from ..data.hints import behind
 from ..data.images import read_image
 from ..data.pairs import SUFFIXES
 from ..evaluation.ap import coco_detections, coco_objects
-from ..evaluation.evaluate import evaluation_mode, label_maps
+from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels
 from ..evaluation.mistakes import judge, mistake_costs
 from ..files import printable
 from .predict import find_images, to_image
@@ -29,9 +29,7 @@ def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore`
     "Names of the pictures; and from a number to the picture and what is true in it, or None."
     plain = isinstance(images, str | list | tuple) or hasattr(images, "dtype")  # tensors and arrays, too
     if hasattr(images, "__getitem__") and not plain:  # a dataset
-        _, here, there = label_maps(model, images)
-        label_of = {category: label for label, category in (there or {}).items()}
-        label_of = {label: label_of[category] for label, category in (here or {}).items() if category in label_of}
+        label_of = own_labels(label_maps(model, images))
         data, places = behind(images)  # of a `Subset`
         names = [str(data.file_names[i] if hasattr(data, "file_names") else i) for i in places]
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'WHOLE', 'WRITERS', 'FORMATS', 'CROWDED', 'categories', 'Detections', 'rle_of', 'measures', 'label_image',
-           'check_formats', 'result_file', 'write_picture', 'write_folder', 'ids_in', 'overlay', 'draw_result']
+           'check_formats', 'result_file', 'write_picture', 'write_folder', 'ids_in', 'font_of', 'overlay', 'crowded',
+           'draw_result']
 
 # %% ../../nbs/inference/02_outputs.ipynb #e539a78b
 import csv
@@ -15,6 +16,7 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,7 @@ class Detections(dict):
         return f"<Detections: {len(self['masks'])} objects in {self.size[1]}×{self.size[0]} pixels>"
 
     def _repr_html_(self) -> str:
-        return detections_card(self)
+        return detections_card(self, label_image(self["masks"], self.size))
 
     @property
     def names(self) -> list[str]:
@@ -284,6 +286,11 @@ def ids_in(
             {name: category for category, name in zip(label_of, class_names[1:])})
 
 # %% ../../nbs/inference/02_outputs.ipynb #65646802
+@lru_cache
+def font_of(size: int):
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+
+
 def overlay(
     image: Tensor,  # `[3, H, W]`, float in 0–1 or uint8
     result: dict,  # `boxes`, `labels` and, if there are any, `scores` and `masks` (pixels, or run lengths as of `detect`)
@@ -306,7 +313,7 @@ def overlay(
     scores = [f" {score:.2f}" for score in found["scores"][keep].tolist()] if "scores" in found else [""] * len(boxes)
     drawing = to_pil_image(draw_bounding_boxes(picture, boxes, colors=colors, width=max(1, min(picture.shape[1:]) // 120)))
     pen = ImageDraw.Draw(drawing)
-    font = ImageFont.truetype(findfont("DejaVu Sans"), max(10, min(drawing.size) // 18))
+    font = font_of(max(10, min(drawing.size) // 18))
     for (x1, y1, _, _), label, score, color in zip(boxes.tolist(), labels, scores, colors):
         text = printable(label if class_names is None else class_names[label]) + score  # above its box, or inside
         width, height = pen.textbbox((0, 0), text, font, "lt")[2:]
@@ -319,12 +326,16 @@ def overlay(
 CROWDED = 40  # objects in a picture; if there are more, their names would hide them
 
 
+def crowded(objects: int, classes: int) -> bool:  # classes: with the background; with a single one, a name says nothing new
+    return objects > (CROWDED if classes > 2 else 8)
+
+
 def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor:  # image, and what is drawn: uint8 `[3, H, W]`
     "What `overlay` draws, without a full-size mask for each object; where masks overlap, the better is seen."
     numbers, picture = label_image(result["masks"], tuple(image.shape[-2:])), image.clone()
     colors = [tuple(int(255 * c) for c in instance_color(i)) for i in range(len(result["masks"]))]
     inside, palette = torch.from_numpy(numbers > 0), torch.tensor([(0, 0, 0), *colors], dtype=torch.uint8).T
     picture[:, inside] = picture[:, inside] // 2 + palette[:, numbers[numbers > 0].astype(int)] // 2
-    if len(colors) > (CROWDED if len(class_names) > 2 else 8):  # with a single class, a name says nothing new
+    if crowded(len(colors), len(class_names)):
         return draw_bounding_boxes(picture, result["boxes"], colors=colors)
     return overlay(picture, {key: result[key] for key in ("boxes", "labels", "scores") if key in result}, class_names)

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..files import files_below, printable
-from ..data.images import named_errors, read_image
+from ..data.images import named_errors, on_white, read_image
 from ..data.pairs import is_hidden, is_picture
 from .outputs import PLACES
 
@@ -101,11 +101,7 @@ def to_image(
     if isinstance(picture, Image.Image):
         if picture.mode[0] in "FI":
             raise ValueError(f"a picture of mode {picture.mode} has more than 8 bits: give its path, or floats in 0–1")
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        picture = np.array(picture.convert("RGB"))
+        picture = np.array(on_white(ImageOps.exif_transpose(picture), []))
     if isinstance(picture, np.ndarray):
         if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,)):
             raise ValueError(f"an array must be [H, W, 3] or [H, W], got {list(picture.shape)}: leave out a channel of "

@@ -12,24 +12,19 @@ from functools import lru_cache
 import numpy as np
 import torch
 from matplotlib import colormaps
-from matplotlib.font_manager import findfont
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from matplotlib.colors import to_hex
+from PIL import Image, ImageColor, ImageDraw
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
-from ..draw import COLORS, INSTANCES
+from ..draw import COLORS, instance_color
 from ..evaluation.mistakes import judge
 from ..files import printable
-from .outputs import label_image
+from .outputs import crowded, font_of, label_image
 from .stages import Stages
 from ..network.boxes import box_iou
 
 # %% ../../nbs/inference/05_views.ipynb #vw07shee
-@lru_cache
-def _font(size: int):
-    return ImageFont.truetype(findfont("DejaVu Sans"), size)
-
-
 def _bright(image: Tensor) -> np.ndarray:  # `[3, H, W]` → uint8 `[H, W, 3]`
     "For the eye: if it is dark, its ground becomes black and its brightest places white."
     pixels = to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0).numpy()
@@ -69,10 +64,10 @@ class Sheet:
             self.text(x1, y1, text, color)
 
     def text(self, x: float, y: float, text: str, color: str) -> None:  # in pixels of the sheet
-        left, top, right, bottom = self.pen.textbbox((0, 0), text := printable(text), _font(12), "lt")
+        left, top, right, bottom = self.pen.textbbox((0, 0), text := printable(text), font_of(12), "lt")
         x, y = min(max(0, x), max(0, self.size[0] - right - 2)), max(0, y - bottom - 2)
         self.pen.rectangle((x, y, x + right + 2, y + bottom + 2), fill=color)
-        self.pen.text((x + 1, y + 1), text, "white", _font(12), "lt")
+        self.pen.text((x + 1, y + 1), text, "white", font_of(12), "lt")
 
     def heat(self, values: np.ndarray, box=None, name: str = "viridis", alpha: float = 0.75) -> None:  # `[h, w]`
         "A map as colours, over all or into a box; what lies beyond the picture, on the canvas, is cut off."
@@ -108,7 +103,7 @@ MOST = 400  # boxes that are drawn, the best ones
 
 
 def color_of(k: int) -> str:
-    return INSTANCES[k % len(INSTANCES)]
+    return to_hex(instance_color(k))
 
 
 def _shown(seen: Stages, how: dict) -> tuple[dict, dict]:  # detections that are in sight, and thresholds
@@ -224,17 +219,23 @@ def _masks(sheet: Sheet, seen: Stages, how: dict) -> str:
     return f"{len(masks)} masks of 28 × 28 probabilities, stretched into their boxes; yellow is 1"
 
 
-def outlines(seen: Stages, how: dict) -> tuple[dict, np.ndarray]:
-    "The detections in sight, and a picture of their numbers, from 1 on: what is where."
+def _in_sight(seen: Stages, how: dict) -> tuple[dict, tuple, list[dict]]:
+    "The detections in sight, what they depend on, and their masks as run lengths."
     found, filters = _shown(seen, how)
     key = (how.get("mask", 0.5), how.get("shown", 0.5), *filters.items())
-    return found, seen._kept("numbers", key, lambda: label_image(seen.rles(found, key[0]), seen.picture))
+    return found, key, seen._kept("rles", key, lambda: seen.rles(found, key[0]))
+
+
+def outlines(seen: Stages, how: dict) -> tuple[dict, np.ndarray]:
+    "The detections in sight, and a picture of their numbers, from 1 on: what is where."
+    found, key, rles = _in_sight(seen, how)
+    return found, seen._kept("numbers", key, lambda: label_image(rles, seen.picture))
 
 
 def _result(sheet: Sheet, seen: Stages, how: dict) -> str:
     found, numbers = outlines(seen, how)
     sheet.fill(numbers, [color_of(k) for k in range(len(found["boxes"]))])
-    if len(found["boxes"]) <= (40 if len(seen["class_scores"][0]) > 2 else 8):  # else their names would hide them
+    if not crowded(len(found["boxes"]), len(seen["class_scores"][0])):
         for k, (box, label, score) in enumerate(zip(found["boxes"], found["labels"].tolist(), found["scores"].tolist())):
             sheet.box(box, color_of(k), 1, text=f"{seen.name(label)} {score:.2f}")
     return f"{len(found['boxes'])} detections with a score of {how.get('shown', 0.5):.2f} or more"
@@ -242,11 +243,10 @@ def _result(sheet: Sheet, seen: Stages, how: dict) -> str:
 # %% ../../nbs/inference/05_views.ipynb #vw12mist
 def judged(seen: Stages, how: dict) -> tuple[dict, list[tuple]]:  # as `judge`: kind, object, detection
     "The detections in sight, and the kind of each of them and of each missed object."
-    found, filters = _shown(seen, how)
-    key = (how.get("mask", 0.5), how.get("shown", 0.5), *filters.items())
+    found, key, rles = _in_sight(seen, how)
 
     def make():
-        columns = found["labels"].tolist(), found["scores"].tolist(), seen.rles(found, key[0])
+        columns = found["labels"].tolist(), found["scores"].tolist(), rles
         things = [{"category_id": label, "score": score, "segmentation": rle} for label, score, rle in zip(*columns)]
         return judge({"objects": seen.objects, "detections": things}, -1)
 
@@ -296,7 +296,7 @@ def _tile(sheet: Sheet, box, side: int, title: str) -> Image.Image:
     cut = cut.resize((side, side), Image.Resampling.BOX)  # thin lines stay
     tile = Image.new("RGB", (side, side + 18), "white")
     tile.paste(cut)
-    ImageDraw.Draw(tile).text((1, side + 3), printable(title), "black", _font(11))
+    ImageDraw.Draw(tile).text((1, side + 3), printable(title), "black", font_of(11))
     return tile
 
 
