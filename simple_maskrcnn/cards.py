@@ -104,8 +104,8 @@ def coloured(pixels: np.ndarray, rles: list[dict]) -> np.ndarray:  # uint8 `[H, 
     "The pixels of each mask in the colour of its object, half transparent; where they overlap, the first is seen."
     pixels = pixels.copy()
     for i, rle in reversed(list(enumerate(rles))):
-        inside = coco_mask.decode(rle).astype(bool)
-        pixels[inside] = pixels[inside] // 2 + np.uint8(np.multiply(instance_color(i), 127))
+        columns, rows = np.divmod(np.flatnonzero(coco_mask.decode(rle).ravel("F").view(bool)), len(pixels))  # of its pixels alone
+        pixels[rows, columns] = pixels[rows, columns] // 2 + np.uint8(np.multiply(instance_color(i), 127))
     return pixels
 
 # %% ../nbs/cards.ipynb #ca00resu
