@@ -22,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-import simple_maskrcnn.cli_data, simple_maskrcnn.cli_explore  # noqa: E401, F401 (their commands are in the app, too)
+import simple_maskrcnn.cli_data, simple_maskrcnn.cli_explore, simple_maskrcnn.cli_export  # noqa: E401, F401 (commands, too)
 from .files import printable
 from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, settings
 

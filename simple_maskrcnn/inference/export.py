@@ -162,7 +162,7 @@ class Exportable(nn.Module):
             self.model.half()
 
     def forward(self, images: Tensor):  # `[B, C, H, W]`, float in 0–1
-        "Of all pictures: which one `[N]`, boxes `[N, 4]` in its pixels, labels, scores `[N]`, masks `[N, 28, 28]` in their boxes."
+        "Of all: which picture `[N]`, boxes `[N, 4]` in its pixels, labels, scores `[N]`, masks `[N, 28, 28]` in their boxes."
         transform, backbone, rpn, heads = self.model.transform, self.model.backbone, self.model.rpn, self.model.roi_heads
         canvas, size = to_canvas(transform, images)
         maps = backbone(canvas.to(backbone.body.conv1.weight.dtype))
@@ -244,8 +244,9 @@ def to_onnx(
         raise ValueError("precision='int8' needs pictures, from which the range of the values is taken: a dozen will do")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of PyTorch, about itself
-        program = torch.onnx.export(record(model, precision == "fp16"), dynamo=True, verbose=False, input_names=[INPUT],
-                                    output_names=OUTPUTS, custom_translation_table={torch.ops.simple_maskrcnn.nms_groups.default: _nms_rule})
+        program = torch.onnx.export(
+            record(model, precision == "fp16"), dynamo=True, verbose=False, input_names=[INPUT], output_names=OUTPUTS,
+            custom_translation_table={torch.ops.simple_maskrcnn.nms_groups.default: _nms_rule})
     proto = program.model_proto
     del proto.graph.value_info[:]  # shapes within, in names of PyTorch
     for k, name in ((0, "batch"), (2, "height"), (3, "width")):
@@ -260,10 +261,12 @@ def to_onnx(
 class OnnxNetwork(MaskRCNN):
     "An exported file in the place of a network: it predicts, with onnxruntime, and cannot learn."
 
-    def __init__(self, path: str | Path, device: str | torch.device = "cpu"):
+    def __init__(self, path: str | Path, device: str | torch.device = "cpu", **changes):
         need_onnx("onnxruntime")
         import onnxruntime
 
+        if changes:
+            raise ValueError(f"{', '.join(changes)}: in the graph of {printable(path)}; export the run again with other settings")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
         wanted = ["CUDAExecutionProvider"] * (torch.device(device).type == "cuda") + ["CPUExecutionProvider"]
@@ -296,8 +299,8 @@ class OnnxNetwork(MaskRCNN):
         return nn.Module.train(self, False)
 
     def features(self, *args, **options):
-        raise TypeError(f"{printable(self.weights_from)} only predicts: to train it, or to look into it, load the run that it was "
-                        "exported from")
+        raise TypeError(f"{printable(self.weights_from)} only predicts: to train it, or to look into it, load the run from which "
+                        "it was exported")
 
     def predict(self, images: list[Tensor], paste: bool = True, detections_per_img: int | None = None) -> list[dict]:
         "As of `MaskRCNN`."

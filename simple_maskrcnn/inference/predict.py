@@ -50,11 +50,8 @@ def load_model(
 ) -> MaskRCNN:
     "A network from disk, in evaluation mode; of a training run `best/`, or `last/` where there is no best."
     check_settings(settings)
-    if str(path).endswith(".onnx"):
-        if settings:
-            raise ValueError(f"{', '.join(settings)}: in the graph of {printable(path)}; export the run again with these settings")
-        return OnnxNetwork(path, device or default_device())
-    model = (maskrcnn(weights=str(path), **settings) if str(path) in PUBLISHED
+    model = (OnnxNetwork(path, device or default_device(), **settings) if str(path).endswith(".onnx")
+             else maskrcnn(weights=str(path), **settings) if str(path) in PUBLISHED
              else MaskRCNN.from_pretrained(Path(path), **settings))
     return model.to(device or default_device()).eval()
 
