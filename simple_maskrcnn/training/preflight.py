@@ -34,7 +34,7 @@ _NUMBERS = {
     **dict.fromkeys(("lr", "step_size"), ("above 0", lambda x: 0 < x < math.inf)),
     "weight_decay": ("not below 0", lambda x: 0 <= x < math.inf), "clip_norm": ("not below 0; 0: never", lambda x: x >= 0),
     "momentum": ("from 0 on, below 1", lambda x: 0 <= x < 1), "ema": ("between 0 and 1", lambda x: 0 < x < 1),
-    "gamma": ("above 0, at most 1", lambda x: 0 < x <= 1),
+    **dict.fromkeys(("gamma", "repeat_threshold"), ("above 0, at most 1", lambda x: 0 < x <= 1)),
 }
 _ONLY = {"milestones": ("schedule", ["multistep"]), "step_size": ("schedule", ["step"]),  # where alone it says something
          "gamma": ("schedule", ["step", "multistep"]), "momentum": ("optimizer", ["sgd", None])}
