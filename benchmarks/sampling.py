@@ -71,9 +71,9 @@ def show(runs):
         rows = [row for row in runs if row["variant"] == variant]
         values = np.array([[row["mask AP"], row["of class"]["star"]] for row in rows]).reshape(-1, 2)
         if len(rows):
-            spread = values.std(0, ddof=1) if len(rows) > 1 else [np.nan] * 2
-            print(f"{variant:38}{len(rows):3} seeds, {rows[0]['steps']} steps: mask AP {values[:, 0].mean():.3f} ± {spread[0]:.3f}, "
-                  f"of stars {values[:, 1].mean():.3f} ± {spread[1]:.3f}")
+            (ap, star), spread = values.mean(0), values.std(0, ddof=1) if len(rows) > 1 else [np.nan] * 2
+            print(f"{variant:38}{len(rows):3} seeds, {rows[0]['steps']} steps: mask AP {ap:.3f} ± {spread[0]:.3f}, of stars "
+                  f"{star:.3f} ± {spread[1]:.3f}")
 
 
 def main():

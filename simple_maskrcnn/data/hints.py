@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.transforms import v2
 
-from .augment import RandomWindow, ScaledWindow, ScaleJitterWindow
 from .coco import CocoDataset
+from .windows import RandomWindow, ScaledWindow, ScaleJitterWindow
 from ..network.anchors import cell_anchors
 from ..network.boxes import box_iou
 
