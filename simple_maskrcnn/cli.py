@@ -56,6 +56,7 @@ _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, wi
 _BoxesFromMasks = Annotated[bool, data("take all boxes from the masks, whatever the annotation file says")]
 _Workers = Annotated[int | None, data("processes that read images; train: up to 16 with a GPU", "--workers", min=0, max=999)]
 _Pages = Annotated[str | None, data("of picture files with several: which one, or what to make of them: channels, max …")]
+_Channels = Annotated[int | None, data("bands of a picture, as the files have them; else colours in 8 bits", min=1, max=8)]
 _Outside = Annotated[bool, data("images may lie outside of the image folder, by .., absolute paths or links")]
 _Strict = Annotated[list[str] | None, data("make notes errors: all, or those whose text contains this; can be repeated")]
 
@@ -105,7 +106,7 @@ def open_dataset(place: tuple[Path, Path], given: dict):  # as of `locate`; opti
 @command
 def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _Images = None,
           annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False, pages: _Pages = None,
-          outside: _Outside = False, strict: _Strict = None,
+          outside: _Outside = False, strict: _Strict = None, channels: _Channels = None,
           report: Annotated[Path | None, data("also write what was found as a page with pictures, such as report.html")] = None,
           fix: Annotated[Path | None, data("write a copy in which is mended what can be in one way only, such as fixed.json (of "
                                            "two parts fixed_train.json …); exit codes are then those of the copy")] = None):
@@ -133,7 +134,7 @@ def train(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, train_images: _Images = None,
     train_annotations: _Annotations = None, valid_images: _Images = None, valid_annotations: _Annotations = None,
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = None,
-    pages: _Pages = None, outside: _Outside = False, strict: _Strict = None,
+    pages: _Pages = None, outside: _Outside = False, strict: _Strict = None, channels: _Channels = None,
     first: Annotated[int | None, data("learn only so many images, by heart, and evaluate the same", min=1)] = None,
     drop_empty: Annotated[bool, data("leave out pictures without annotations, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
@@ -292,8 +293,7 @@ def predict(
     from simple_maskrcnn import load_model, predict_files
 
     own = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
-    more = settings(set_, own)
-    given["model"] = load_model(model, **{name: value for name, value in own.items() if value is not None} | more)
+    given["model"] = load_model(model, **{k: value for k, value in own.items() if value is not None} | settings(set_, own))
     given |= {"to": [kind.value for kind in to or []], "tiles": tiles == "auto" or numbers(tiles)}
     done = predict_files(**arguments(given, predict_files))
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""

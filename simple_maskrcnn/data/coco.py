@@ -25,7 +25,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..cards import dataset_card
-from .images import read_image, which_pages
+from .bands import bands_as
+from .images import read_image, read_values, which_pages
 from .records import UNLISTED, check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
 from .windows import file_by_window
@@ -241,9 +242,11 @@ class CocoDataset(CocoAnnotations, Dataset):
         boxes_from_masks: bool = False,  # take every box from its mask, whatever the file says, or if it says nothing
         pages=None,  # which pages or channels of a file with many, as of `read_image`
         outside: bool = False,  # images may lie outside of `image_dir`: `..`, absolute paths and links lead there
+        channels: int | None = None, value_range: list | None = None,  # as of `maskrcnn`; None: as the network says
     ):
         self.image_dir, self.annotation_file, self.pages = Path(image_dir), Path(annotation_file), which_pages(pages)
         self.transforms, self.skip_bad, self.unreadable = transforms, skip_bad, set()
+        self.bands = bands_as(channels, value_range)
         if not self.image_dir.is_dir():
             raise FileNotFoundError(f"there is no image folder {printable(self.image_dir)}")
         content, self.class_names, self.label_of, notes = load_coco(annotation_file)
@@ -265,12 +268,17 @@ class CocoDataset(CocoAnnotations, Dataset):
     def _repr_html_(self) -> str:
         return dataset_card(self)
 
+    def values(self, index: int, channels: int) -> np.ndarray:  # [channels, H, W]
+        "The numbers in the file of an image, upright."
+        return read_values(self.image_dir / str(self.file_names[index]), self.pages, channels)
+
     def image(self, index: int, box: tuple[int, int, int, int] | None = None) -> Tensor:  # x1 y1 x2 y2 → uint8 [3, H, W]
-        "The image as it is in the file, upright and RGB; of some files a `box` is read without the rest."
+        """The image as it is in the file, upright and RGB, of a network with channels of its own as `Bands.scaled` has it; of
+        some files a `box` is read without the rest."""
         path, (height, width) = self.image_dir / str(self.file_names[index]), self.image_sizes[index]
         try:
-            whole = read_image(path, self.pages) if box is None else None
-            size, read = file_by_window(path, self.pages) if box else (whole.shape[-2:], None)
+            whole = read_image(path, self.pages, self.bands) if box is None else None
+            size, read = file_by_window(path, self.pages, self.bands) if box else (whole.shape[-2:], None)
             if size == (height, width):
                 return read(*box) if box else whole
             raise ValueError(f"{path} is {size[1]}×{size[0]} pixels when upright, but {self.annotation_file} "

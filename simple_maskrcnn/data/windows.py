@@ -7,6 +7,7 @@ __all__ = ['Span', 'random_span', 'Cut', 'RandomWindow', 'ScaledWindow', 'ScaleJ
            'tiff_by_window', 'file_by_window']
 
 # %% ../../nbs/data/19_windows.ipynb #18windo3
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
+from .bands import Bands, bits_in_use
 from .images import named_errors, read_image
 
 # %% ../../nbs/data/19_windows.ipynb #18spans0
@@ -151,51 +153,60 @@ def _segments(page, window: tuple[int, int, int, int], kept: dict) -> np.ndarray
     return values
 
 
-def tiff_by_window(path: str | Path, pages: int | None) -> Picture | None:  # None: it has to be read whole
+def tiff_by_window(path: str | Path, pages: int | None, bands: Bands | None) -> Picture | None:  # None: it has to be read whole
     import tifffile
 
-    kept = {}
+    kept = defaultdict(dict)
+
+    def part(page, window, number):
+        x1, y1, x2, y2 = window
+        if not page.is_memmappable:
+            return _segments(page, window, kept[number])
+        mapped = page.asarray(out="memmap").reshape(page.shaped[0], *size, -1)
+        return np.concatenate([*mapped[:, y1:y2, x1:x2]], -1)  # (planes, h, w, bands) → (h, w, bands)
 
     def values(window):
-        x1, y1, x2, y2 = window
         with named_errors(path), tifffile.TiffFile(path) as file:
-            page = file.pages[number].aspage()
-            if not page.is_memmappable:
-                return _segments(page, window, kept)
-            mapped = page.asarray(out="memmap").reshape(page.shaped[0], *size, -1)
-            return np.concatenate([*mapped[:, y1:y2, x1:x2]], -1)  # (planes, h, w, bands) → (h, w, bands)
+            return np.concatenate([part(file.pages[number].aspage(), window, number) for number in numbers], -1)
 
     def read(*window):
+        if bands:
+            with named_errors(path):
+                return bands.scaled(np.moveaxis(values(window), -1, 0))
         eight = (values(window) >> shift).astype(np.uint8)
         return torch.from_numpy(255 - eight if inverse else eight).permute(2, 0, 1).expand(3, -1, -1)  # (h, w, C) → (3, h, w)
 
     with tifffile.TiffFile(path) as file:
         full = [k for k, page in enumerate(file.pages) if not page.aspage().subfiletype & 5]  # no small copies
-        if pages is None and len(full) > 1 or (pages or 0) >= len(full):
+        stacked = pages is None and bands is not None and 1 < len(full) == bands.channels
+        if pages is None and len(full) > 1 and not stacked or (pages or 0) >= len(full):
             return None  # `read_image` says what is wrong
-        page = file.pages[number := full[pages or 0]].aspage()
+        page = file.pages[full[pages or 0]].aspage()
+        numbers = full if stacked else [full[pages or 0]]
         size, inverse, shift = (page.imagelength, page.imagewidth), page.photometric == 0, 0
         plain = page.photometric in (0, 1, 2) or page.photometric == 6 and page.compression == 7  # 6: YCbCr, in JPEG
         alone = len(full) > 1 or not file.is_imagej or file.imagej_metadata.get("images", 1) == 1  # else one header is for all
         usual = page.dtype in (np.uint8, np.uint16) and page.bitspersample in (8, 16) and page.samplesperpixel in (1, 3)
+        if bands:  # all pages as the first
+            alike = {(p.shape, p.dtype, p.photometric) for p in map(file.pages.__getitem__, numbers)}
+            usual = page.samplesperpixel * len(numbers) == bands.channels and len(alike) == 1 and page.photometric in (1, 2)
         upright = page.imagedepth == 1 and page.tags.valueof(274, default=1) == 1
-        if not (plain and alone and usual and upright) or page.extrasamples:
+        if not (plain and alone and usual and upright) or page.extrasamples and not bands:
             return None
         if not page.is_memmappable and np.prod(page.chunks) > 2**26 or np.prod(page.chunked) > len(page.dataoffsets):
             return None
     strips = [(0, y, size[1], min(y + 256, size[0])) for y in range(0, size[0], 256)]
     values(strips[0])  # can it be decoded?
-    if page.dtype == np.uint16:
-        top = max(int(values(strip).max()) for strip in strips)
-        shift = next(bits for bits in (8, 10, 12, 14, 16) if top < 1 << bits) - 8
+    if page.dtype == np.uint16 and not bands:
+        shift = bits_in_use(max(int(values(strip).max()) for strip in strips)) - 8
     return Picture(size, read)
 
 
-def file_by_window(path: str | Path, pages: int | str | None = None) -> Picture:  # as of `read_image`
+def file_by_window(path: str | Path, pages: int | str | None = None, bands: Bands | None = None) -> Picture:  # as of `read_image`
     "A picture file, to be read by window; of one that cannot be read so, the whole is in memory."
     if not isinstance(pages, str):
         with suppress(Exception):  # no TIFF, no tifffile, or one that `read_image` says more about
-            if found := tiff_by_window(path, pages):
+            if found := tiff_by_window(path, pages, bands):
                 return found
-    whole = read_image(path, pages)
+    whole = read_image(path, pages, bands)
     return Picture(tuple(whole.shape[-2:]), lambda x1, y1, x2, y2: whole[:, y1:y2, x1:x2])

@@ -28,6 +28,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from ..data.bands import share_bands
 from ..data.coco import CocoDataset
 from ..data.hints import behind, categories_of, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
@@ -292,6 +293,7 @@ def evaluate(
         raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
+    share_bands(model, parts_of(dataset))
     _warn_of_limits(model, max_detections)
     _warn_of_objects(dataset, max_detections)
     coco_classes(backend)  # is it there?

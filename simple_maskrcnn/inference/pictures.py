@@ -21,7 +21,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..files import files_below, printable
-from ..data.images import on_white, read_image
+from ..data.bands import Bands, on_white
+from ..data.images import read_image
 from ..data.pairs import is_hidden, is_picture
 from ..data.windows import Picture, file_by_window
 from .outputs import PLACES
@@ -94,10 +95,13 @@ def output_names(names: list[Path]) -> list[str]:  # names: paths below the comm
 # %% ../../nbs/inference/09_pictures.ipynb #pic0toim
 def to_image(
     picture: str | Path | Image.Image | np.ndarray | Tensor,  # array: RGB `[H, W, 3]` or grey `[H, W]`; tensor: `[3, H, W]`
+    bands: Bands | None = None,  # of a network with channels of its own: an array has its values as files have them, `[H, W, C]`
 ) -> Tensor:  # `[3, H, W]`, uint8 or float in 0–1
     "A picture in any form as the network takes it, upright and on white; arrays and tensors are uint8 or float in 0–1."
     if isinstance(picture, str | Path):
-        return read_image(picture)
+        return read_image(picture, bands=bands)
+    if bands and isinstance(picture, Image.Image | np.ndarray):
+        return bands.scaled(bands.of(ImageOps.exif_transpose(picture) if isinstance(picture, Image.Image) else picture))
     if isinstance(picture, Image.Image):
         if picture.mode[0] in "FI":
             raise ValueError(f"a picture of mode {picture.mode} has more than 8 bits: give its path, or floats in 0–1")
@@ -116,12 +120,12 @@ def to_image(
 
 # %% ../../nbs/inference/09_pictures.ipynb #pic0wini
 def by_window(picture: str | Path | Image.Image | np.ndarray | Tensor,  # as of `to_image`; an array may be mapped into memory
-    pages: int | str | None = None,  # of a file with several, as of `read_image`
+    pages: int | str | None = None, bands: Bands | None = None,  # as of `read_image` and `to_image`
 ) -> Picture:
     "A picture in any form, to be read by window; of a file that cannot be read so, the whole is in memory."
     if isinstance(picture, np.ndarray) and picture.ndim in (2, 3):
-        return Picture(picture.shape[:2], lambda x1, y1, x2, y2: to_image(picture[y1:y2, x1:x2]))
+        return Picture(picture.shape[:2], lambda x1, y1, x2, y2: to_image(picture[y1:y2, x1:x2], bands))
     if isinstance(picture, str | Path):
-        return file_by_window(picture, pages)
-    whole = to_image(picture)
+        return file_by_window(picture, pages, bands)
+    whole = to_image(picture, bands)
     return Picture(tuple(whole.shape[-2:]), lambda x1, y1, x2, y2: whole[:, y1:y2, x1:x2])

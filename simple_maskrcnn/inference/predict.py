@@ -25,6 +25,7 @@ from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import hold, printable, progress_bar, write_atomic
+from ..data.bands import bands_of
 from ..data.images import read_image, which_pages
 from ..data.pairs import SUFFIXES
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
@@ -86,8 +87,8 @@ def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[i
         return found
 
     if not tile:
-        return find(to_image(image)), counts[0]
-    picture = image if isinstance(image, Picture) else by_window(image)
+        return find(to_image(image, bands_of(model))), counts[0]
+    picture = image if isinstance(image, Picture) else by_window(image, bands=bands_of(model))
     result = detect_tiles(find, picture, tile)
     return Detections(result, picture.size, model.class_names, model.category_of), max(counts)
 
@@ -293,7 +294,7 @@ def predict_files(
                 if name in done:
                     continue
                 try:
-                    image = by_window(root / name, pages) if tile and not overlays else read_image(root / name, pages)
+                    image = (by_window if tile and not overlays else read_image)(root / name, pages, bands_of(model))
                     result, most = _search(model, image, score_threshold, tile, **limits)
                 except (OSError, ValueError) as error:
                     skip(root / name, error)

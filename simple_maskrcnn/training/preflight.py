@@ -17,6 +17,7 @@ from accelerate.tracking import get_available_trackers
 from torch import nn
 from torch.utils.data import Dataset
 
+from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
 from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, names_of
@@ -123,6 +124,9 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
     if patience and valid is None:
         raise ValueError(f"patience={patience} waits for a better AP, which needs validation images: give valid")
     check_classes(model, train, valid)
+    if told := share_bands(model, parts_of(train), learn=True):
+        yield told
+    share_bands(model, [] if valid is None else parts_of(valid))
     if names_of(train) is None:
         nobody, named = (" and the network", "") if (own := model.class_names) is None else ("", f" to the network's, {own[1:9]}")
         yield f"the training images{nobody} have no class names: classes go by number{named}; model.class_names = […] names them"
