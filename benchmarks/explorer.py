@@ -100,9 +100,9 @@ def main() -> None:
             browser.get(f"{info['url']}lab/tree/inference/07_explore.ipynb?token={info['token']}&reset")
             run_all(browser)
             wait(browser, "return [...document.querySelectorAll('.widget-image')].some(i => i.naturalWidth)")
-            for stage, slider in (("result", "score"), ("result", "mask"), ("NMS", "NMS of det"), ("classes and boxes", "class score"),
-                                  ("masks", "mask"), ("mistakes", "score"), ("feature maps", "channel"),
-                                  ("objectness", "objectness"), ("proposals", "NMS of prop"), ("proposals", "proposals")):
+            for stage, slider in (("result", "score"), ("result", "mask"), ("NMS", "NMS of det"), ("masks", "score"),
+                                  ("classes and boxes", "class score"), ("mistakes", "score"),
+                                  ("feature maps", "channel"), ("objectness", "objectness"), ("proposals", "NMS of prop"), ("proposals", "proposals")):
                 if given.only not in stage:
                     continue
                 browser.execute_script("""const s = document.querySelector('.widget-select select');
