@@ -102,7 +102,8 @@ def main() -> None:
             wait(browser, "return [...document.querySelectorAll('.widget-image')].some(i => i.naturalWidth)")
             for stage, slider in (("result", "score"), ("result", "mask"), ("NMS", "NMS of det"), ("masks", "score"),
                                   ("classes and boxes", "class score"), ("mistakes", "score"),
-                                  ("feature maps", "channel"), ("objectness", "objectness"), ("proposals", "NMS of prop"), ("proposals", "proposals")):
+                                  ("feature maps", "channel"), ("objectness", "objectness"),
+                                  ("proposals", "NMS of prop"), ("proposals", "proposals")):
                 if given.only not in stage:
                     continue
                 browser.execute_script("""const s = document.querySelector('.widget-select select');
