@@ -239,8 +239,8 @@ def _chosen(source: _Pillow | _Tiff, pages: int | str | None, notes: list, chann
     count = len(source.pages)  # → a picture, or an array [H, W] or [H, W, bands]
     pages = "channels" if pages is None and 1 < count == channels else pages
     if pages is None and count > 1 and channels:
-        raise SoundFile(f"it has {count} pages, not one for each of {channels} bands (channels={channels}); choose one with pages=0 "
-                        f"to {count - 1}, or all in one with pages='max' or 'mean'")
+        raise SoundFile(f"it has {count} pages, not one for each of {channels} bands (channels={channels}); choose one with "
+                        f"pages=0 to {count - 1}, or all in one with pages='max' or 'mean'")
     if pages is None and count > 1:
         raise SoundFile(f"it has {count} pages, and which is the picture? Choose one with pages=0 to {count - 1}, 2 or 3 as red, "
                         "green and blue with pages='channels', or all in one with pages='max' or 'mean'")
