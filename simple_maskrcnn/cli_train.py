@@ -94,8 +94,7 @@ def train(
 
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
     from simple_maskrcnn.data.augment import CopyPaste
-    from simple_maskrcnn.data.loader import draw_preview
-    from simple_maskrcnn.training.preflight import judge
+    from simple_maskrcnn.training.preflight import draw_preview, judge
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
@@ -120,7 +119,7 @@ def train(
     pictures.transforms = train_transforms(**arguments(given | {"max_size": model.transform.max_size}, train_transforms))
     learn = CopyPaste(learn, copy_paste) if copy_paste else learn
     if preview:
-        draw_preview(learn, preview, seed=seed, resize=model.transform, repeat_threshold=repeat_threshold)
+        draw_preview(model, learn, preview, batch_size, seed, repeat_threshold)
         return echo(f"{preview} shows pictures as the network gets them; without --preview the same command trains")
     fit(model, learn, valid, **arguments(given, fit))
     if os.environ.get("RANK", "0") == "0" and (output_dir / "last/model.safetensors").is_file():  # not once for each process
