@@ -173,7 +173,7 @@ def draw_preview(
     items = [*islice((item for batch in loader for item in zip(*batch)), n)]
     resize, figure = model.transform.train(), Figure(figsize=(14, 3.7 * -(-len(items) // 4)), layout="constrained")
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (resize.image_mean, resize.image_std))
-    for ax in (axes := figure.subplots(-(-len(items) // 4), 4, squeeze=False).flat):
+    for ax in (axes := figure.subplots(-(-len(items) // 4), 4, squeeze=False).ravel()):
         ax.set_axis_off()
     for ax, (image, target) in zip(axes, items):
         with seeded(seed):
