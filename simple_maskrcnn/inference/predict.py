@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import to_dtype, to_pil_image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import hold, printable, progress_bar, write_atomic
@@ -334,7 +334,6 @@ def draw_sheet(
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
-        shown = to_dtype(image, torch.uint8, scale=True)
         for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
-            show_image(draw_result(shown, result, model.names), f"{len(result['boxes'])} {what}", ax)
+            show_image(draw_result(image, result, model.names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))
