@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
+from ..data.coco import MENDED
 from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, names_of
 from ..evaluation.ap import coco_classes
 from ..evaluation.evaluate import parts_of
@@ -134,6 +135,6 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
             yield f"{name}: the same images as in training, so AP tells what is learnt by heart"
         if report["problems"]:
             raise ValueError(f"{name}: {format_check(report)}\nCorrect these; or open the dataset with skip_bad=True, which "
-                             "leaves out what cannot be read, or with boxes_from_masks=True, if the masks are right.")
+                             f"leaves out what cannot be read, or with boxes_from_masks=True, if the masks are right. {MENDED}")
         refuse(report, kinds)
         yield f"{name}: {format_check(report)}"
