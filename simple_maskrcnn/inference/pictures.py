@@ -100,8 +100,14 @@ def to_image(
     "A picture in any form as the network takes it, upright and on white; arrays and tensors are uint8 or float in 0–1."
     if isinstance(picture, str | Path):
         return read_image(picture, bands=bands)
-    if bands and isinstance(picture, Image.Image | np.ndarray):
-        return bands.scaled(bands.of(ImageOps.exif_transpose(picture) if isinstance(picture, Image.Image) else picture))
+    if bands and isinstance(picture, Image.Image):
+        return bands.scaled(bands.of(ImageOps.exif_transpose(picture)))
+    if bands and isinstance(picture, np.ndarray):
+        if picture.ndim not in (2, 3) or [*picture.shape[2:], 1][0] != bands.channels:
+            raise ValueError(f"an array must be [H, W, {bands.channels}] for this network, got {list(picture.shape)}")
+        return bands.scaled(bands.of(picture))
+    if bands and isinstance(picture, Tensor) and not picture.is_floating_point():
+        return bands.scaled(picture.cpu().numpy())
     if isinstance(picture, Image.Image):
         if picture.mode[0] in "FI":
             raise ValueError(f"a picture of mode {picture.mode} has more than 8 bits: give its path, or floats in 0–1")
