@@ -84,22 +84,25 @@ def measure_memory(name: str, n: int, size: tuple[int, int]) -> float:
 
 
 def take_turns(ways: dict[str, Callable], rounds: int, equal: Callable) -> dict:
-    """Seconds of each way, round by round, their medians, and the ratio of the first to each; `equal` looks at the answers."""
-    seconds, answers = {name: [] for name in ways}, {}
+    """Seconds of each way, round by round, and of the processor, which other programs disturb less; the medians, and the
+    ratio of the first to each; `equal` looks at the answers."""
+    seconds, processor, answers = {name: [] for name in ways}, {name: [] for name in ways}, {}
     for _ in range(rounds):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             answers[name] = way()
             seconds[name].append(time.perf_counter() - start)
-            print(f"{name:30}{seconds[name][-1]:10.3f} s", flush=True)
+            processor[name].append(time.process_time() - busy)
+            print(f"{name:30}{seconds[name][-1]:10.3f} s, {processor[name][-1]:.3f} s of the processor", flush=True)
     if not all(equal(next(iter(answers.values())), answer) for answer in answers.values()):
         raise SystemExit("the answers are not equal; a comparison of their speed says nothing")
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+    median, busy = ({name: statistics.median(values) for name, values in x.items()} for x in (seconds, processor))
     first = next(iter(median))
-    return {"seconds": seconds, "median_seconds": median,
+    return {"seconds": seconds, "median_seconds": median, "processor_seconds": busy,
             "ratio": {name: median[first] / value for name, value in median.items()},
             "range": {name: [pick(a / b for a, b in zip(seconds[first], values)) for pick in (min, max)]
-                      for name, values in seconds.items()}}
+                      for name, values in seconds.items()},
+            "ratio_processor": {name: busy[first] / value for name, value in busy.items()}}
 
 
 def masks(args, size: tuple[int, int], folder: Path) -> dict:
@@ -162,6 +165,13 @@ class Finder(nn.Module):
         return answers
 
 
+def same_figures(one, other) -> bool:
+    """Up to the last bits of a sum."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_figures(one[key], other[key]) for key in one)
+    return abs(one - other) < 1e-12
+
+
 def backends(args, size: tuple[int, int], folder: Path) -> dict:
     """evaluate"""
     start = time.perf_counter()
@@ -169,7 +179,7 @@ def backends(args, size: tuple[int, int], folder: Path) -> dict:
     print(f"{args.pictures} pictures written and opened in {time.perf_counter() - start:.0f} s")
     finder = Finder(dataset)
     ways = {name: lambda name=name: evaluate(finder, dataset, backend=name, progress=False) for name in args.backends}
-    result = take_turns(ways, args.rounds, lambda one, other: one == other)
+    result = take_turns(ways, args.rounds, same_figures)
     return {"pictures": args.pictures, "objects": args.objects, "classes": CLASSES} | result
 
 
@@ -224,6 +234,7 @@ def main():
     parser.add_argument("--threads", type=int, help="for PyTorch; default: its own choice")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures, the machine and the command to this file")
+    parser.add_argument("--before", type=Path, help="JSON of the same part by an earlier build on this machine, to stand beside")
     parser.add_argument("--memory", choices=list(WAYS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.threads:
@@ -238,12 +249,16 @@ def main():
           f"torchvision {info['torchvision']}")
     with tempfile.TemporaryDirectory() as folder:
         result = {"height": size[0], "width": size[1]} | PARTS[args.part](args, size, Path(folder))
-    print(f"\n{args.part}, pictures of {size[1]}×{size[0]}: equal answers\n{'':30}{'seconds':>10}{'ratio':>8}   range")
+    print(f"\n{args.part}, pictures of {size[1]}×{size[0]}: equal answers")
+    print(f"{'':30}{'seconds':>10}{'ratio':>8}{'of processor':>15}   range")
     for name, seconds in result["median_seconds"].items():
-        least, most = result["range"][name]
-        print(f"{name:30}{seconds:10.3f}{result['ratio'][name]:8.2f}   {least:.2f} to {most:.2f}")
+        ratio, busy, (least, most) = (result[key][name] for key in ("ratio", "ratio_processor", "range"))
+        print(f"{name:30}{seconds:10.3f}{ratio:8.2f}{busy:15.2f}   {least:.2f} to {most:.2f}")
     if peaks := result.get("peak_mb"):
         print("peak MB: " + ", ".join(f"{name} {'?' if peak is None else f'{peak:.0f}'}" for name, peak in peaks.items()))
+    if args.before:
+        before = json.loads(args.before.read_text(encoding="utf-8"))
+        result["before"] = {key: before[key] for key in ("pictures", "median_seconds", "processor_seconds")}
     if args.json:
         save_figures(args.json, "python benchmarks/evaluate.py", info | result)
 
