@@ -84,7 +84,7 @@ def evaluate(
     pages: _Pages = None, outside: _Outside = False,
     batch_size: Annotated[int, option("images at a time", **some)] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
-    backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
+    backend: Annotated[str | None, option("pycocotools or faster_coco_eval; else the faster one installed")] = None,
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
     output_dir: Annotated[Path | None, option("gets metrics, curves, results for COCO's server, mistakes and worst.png")] = None,
 ):

@@ -168,6 +168,8 @@ def decode_masks(
 class CocoAnnotations:
     "Checked annotations in a few arrays, sorted by image: a million Python objects would be copied into each worker."
 
+    runs = False  # True: the masks of a target stay compressed RLEs
+
     def __init__(self, images: list[dict], annotations: list[dict], label_of: dict):  # as of `check_coco`
         self.image_ids = np.array([record["id"] for record in images], np.int64)
         self.image_sizes = np.array([(record["height"], record["width"]) for record in images], np.int64).reshape(-1, 2)
@@ -227,7 +229,8 @@ class CocoAnnotations:
                                       (self._boxes, self._labels, self._crowd, self._areas))  # not change the dataset
         if (unsaid := area.isnan()).any():  # in the file
             area = torch.where(unsaid, torch.tensor([float(coco_mask.area(rle)) for rle in rles]), area)  # a list: at most 255
-        return {"boxes": boxes, "labels": labels, "masks": decode_masks(rles, size, *picks), "iscrowd": crowd, "area": area,
+        masks = rles if self.runs else decode_masks(rles, size, *picks)
+        return {"boxes": boxes, "labels": labels, "masks": masks, "iscrowd": crowd, "area": area,
                 "image_id": int(self.image_ids[index])}
 
 # %% ../../nbs/data/02_coco.ipynb #aec5b7d6
