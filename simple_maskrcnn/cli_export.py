@@ -37,6 +37,7 @@ def export(
     if precision is Precision.int8 and not pictures:
         raise ValueError("precision=int8 takes the range of its values from pictures: give pictures=FOLDER")
     from simple_maskrcnn import load_model
+    from simple_maskrcnn.data.images import bands_of
     from simple_maskrcnn.inference.export import to_onnx
     from simple_maskrcnn.inference.pictures import find_images, to_image
     from torchvision.transforms.v2.functional import to_dtype
@@ -46,7 +47,7 @@ def export(
     network = load_model(model, "cpu", **{name: value for name, value in own.items() if value is not None} | more)
     files = find_images(pictures)[0] if pictures else []
     chosen = files[:: max(1, len(files) // 16)][:16]
-    to_onnx(network, path, precision.value, [to_dtype(to_image(file), scale=True) for file in chosen])
+    to_onnx(network, path, precision.value, [to_dtype(to_image(file, bands_of(network)), scale=True) for file in chosen])
     transform, heads = network.transform, network.roi_heads
     echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {precision.value}. Free: number, height and width of the pictures. In "
          f"the graph: their shorter side in the network, {transform.min_size[-1]} (the longer one at most "

@@ -200,8 +200,10 @@ def _facts(model: MaskRCNN, precision: str) -> dict[str, str]:
     settings, transform = model.settings(), model.transform
     facts = {"class_names": model.names, "score_thresholds": model.score_thresholds, "settings": settings,
              "category_ids": [*model.category_of.values()], "min_size": transform.min_size[-1], "exact_masks": model.exact_masks,
-             **{name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std")}, "precision": precision}
-    told = {"input": "float32 [batch, channels, height, width], RGB from 0 to 1; it is resized and normalised in the graph",
+             **{name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std", "value_range")},
+             "precision": precision}
+    told = {"input": "float32 [batch, channels, height, width], RGB from 0 to 1 (of other channels, value_range becomes 0 and 1); "
+                     "resized and normalised in the graph",
             "output": "of all pictures of the batch: number of the picture, box (x1 y1 x2 y2 in its pixels), label (from 1; "
                       "class_names[label]), score, and mask stretched over the box (above 0.5: the object)"}
     return told | {name: json.dumps(value) for name, value in facts.items()}
@@ -304,7 +306,7 @@ class OnnxNetwork(MaskRCNN):
 
     def predict(self, images: list[Tensor], paste: bool = True, detections_per_img: int | None = None) -> list[dict]:
         "As of `MaskRCNN`."
-        check_images(images)
+        check_images(images, len(self.transform.image_mean))
         kept, results = self.roi_heads.detections_per_img, []
         if (detections_per_img or 0) > kept:
             warnings.warn(f"{printable(self.weights_from)} keeps at most {kept} objects of a picture: export it again, with "
