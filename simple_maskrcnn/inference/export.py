@@ -244,11 +244,15 @@ def to_onnx(
         raise ValueError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
     if precision == "int8" and not (pictures := list(pictures)):
         raise ValueError("precision='int8' needs pictures, from which the range of the values is taken: a dozen will do")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch, about itself
-        program = torch.onnx.export(
-            record(model, precision == "fp16"), dynamo=True, verbose=False, input_names=[INPUT], output_names=OUTPUTS,
-            custom_translation_table={torch.ops.simple_maskrcnn.nms_groups.default: _nms_rule})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch, about itself
+            program = torch.onnx.export(
+                record(model, precision == "fp16"), dynamo=True, verbose=False, input_names=[INPUT], output_names=OUTPUTS,
+                custom_translation_table={torch.ops.simple_maskrcnn.nms_groups.default: _nms_rule})
+    except Exception as error:
+        raise ValueError(f"PyTorch {torch.__version__} cannot export this network: {printable(error)[:300]}. 2.14 exports what "
+                         "maskrcnn builds; a part of your own has to be without lists and without questions to values") from error
     proto = program.model_proto
     del proto.graph.value_info[:]  # shapes within, in names of PyTorch
     for k, name in ((0, "batch"), (2, "height"), (3, "width")):
