@@ -1,8 +1,9 @@
 """How time and memory grow: with the size of a picture, pictures in a batch, objects, classes, and processes.
 
-Each series runs in a process of its own, from small to large. Seconds are the median of the rounds after one that warms up;
-memory is the most that the process held during them, above what it held before the series. An exponent is the slope between
-two points in a plot of logarithms: 1 is linear growth, 2 is quadratic. Small points are flat, since some work is always done.
+Each series runs in a process of its own, from small to large. Seconds are the median of the rounds after one that warms up:
+of the processor, which other programs disturb less; of `processes`, by the clock. Memory is the most that the process held
+during them, above what it held before the series; of `processes`, all that they hold. An exponent is the slope between two
+points in a plot of logarithms: 1 is linear growth, 2 is quadratic. Small points are flat, since some work is always done.
 
 usage: python benchmarks/growth.py [--series NAME ...] [--rounds N] [--json FILE]
 """
@@ -33,7 +34,7 @@ from simple_maskrcnn.evaluation.ap import coco_results
 from simple_maskrcnn.network.mask_head import encode_masks
 
 SLIM = NETWORK | {"min_size": 256, "max_size": 256}
-LIVELY = {"box_score_thresh": 0.0, "box_nms_thresh": 1.0, "rpn_nms_thresh": 1.0}  # random weights, and as many objects as asked for
+LIVELY = {"box_score_thresh": 0.0, "box_nms_thresh": 1.0, "rpn_nms_thresh": 1.0}  # as many objects as asked for
 
 
 def predict(model, images: list) -> Callable:
@@ -65,8 +66,8 @@ def records_of(objects: int, classes: int, pictures: int = 1) -> list[dict]:
     records = []
     for i in range(pictures):
         masks, boxes = example(objects, (480, 640), seed=i)
-        found = [{"category_id": k % classes + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": rle, "score": 1 - k / objects,
-                  "iscrowd": 0, "area": (x2 - x1) * (y2 - y1)}
+        found = [{"category_id": k % classes + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "segmentation": rle,
+                  "score": 1 - k / objects, "iscrowd": 0, "area": (x2 - x1) * (y2 - y1)}
                  for k, ((x1, y1, x2, y2), rle) in enumerate(zip(boxes.tolist(), encode_masks(masks, boxes, (480, 640))))]
         records.append({"image_id": i, "place": i, "size": (480, 640), "detections": found,
                         "objects": [a | {"segmentation": b["segmentation"]} for a, b in zip(found, found[1:] + found[:1])]})
@@ -94,7 +95,8 @@ def objects() -> Iterator[tuple]:
     """objects in a picture of 256×256, four classes; the network of `make demo`"""
     for n in (1, 10, 100, 1000, 3000):
         image, target = torch.rand(3, 256, 256), targets_of(n, 256)
-        model = maskrcnn(5, **SLIM | LIVELY | {"box_detections_per_img": n, "rpn_pre_nms_top_n_test": n, "rpn_post_nms_top_n_test": n})
+        limits = dict.fromkeys(("box_detections_per_img", "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test"), n)
+        model = maskrcnn(5, **SLIM | LIVELY | limits)
         yield n, "inference", predict(model, [image])
         yield n, "training step", train(model, [image], [target])
         given = example(n, (480, 640))
@@ -124,9 +126,9 @@ def measure(name: str, rounds: int) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
         seconds = []
         for _ in range(rounds + 1):
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         print(json.dumps([number, what, statistics.median(seconds[1:]), megabytes("VmHWM") - before]), flush=True)
 
 
