@@ -29,12 +29,13 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from ..data.bands import share_bands
 from ..data.augment import eval_transforms
 from ..data.coco import CocoDataset
-from ..data.hints import behind, categories_of, names_of
+from ..data.hints import behind, categories_of, classes_seen, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..data.records import load_coco
-from ..files import hold, progress_bar, write_atomic
+from ..files import hold, printable, progress_bar, write_atomic
 from ..network.weights import tensors_not_finite
 
 # %% ../../nbs/evaluation/02_evaluate.ipynb #756fbec7
@@ -60,9 +61,12 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
             warnings.warn("the model has no class names: its labels are taken for the dataset's by number; set model.class_names",
                           stacklevel=3)
         return categories, category_of, category_of
-    if unknown := [name for name in names[1:] if name not in own[1:]]:
+    seen = classes_seen(dataset)
+    if unknown := [name for name in names[1:] if name not in own[1:] and (seen is None or name in seen)]:
         raise ValueError(f"the model has no class {unknown[0]!r}; its classes are {list(own[1:])[:9]}. If only the names "
                          "differ, give it the dataset's: set model.class_names, or class_names in its config.json")
+    if bare := [name for name in names[1:] if name not in own[1:]]:
+        warnings.warn(f"the model has no class '{printable(bare[0])}', and no image has an object of it: no AP (–)", stacklevel=3)
     by_name = {name: category for category, name in categories.items()}
     return categories, category_of, {label: by_name.get(name) for label, name in enumerate(own) if label}
 
@@ -70,7 +74,7 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
 def own_labels(maps: tuple) -> dict:  # of `label_maps`
     "The model's label of each of the dataset's; empty where nobody has names."
     label_of = {category: label for label, category in (maps[2] or {}).items()}
-    return {label: label_of[category] for label, category in (maps[1] or {}).items()}
+    return {label: label_of[category] for label, category in (maps[1] or {}).items() if category in label_of}
 
 
 def _translate(things: list[dict], category_of: dict | None, whose: str) -> list[dict]:
@@ -303,6 +307,7 @@ def evaluate(
         raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
+    share_bands(model, parts_of(dataset))
     _warn_of_limits(model, max_detections)
     _warn_of_objects(dataset, max_detections)
     coco_classes(backend)  # is it there?

@@ -21,10 +21,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import to_dtype, to_pil_image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import ahead, hold, printable, progress_bar, write_atomic
+from ..data.bands import bands_of
 from ..data.images import read_image, which_pages
 from ..data.pairs import SUFFIXES
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
@@ -86,8 +87,8 @@ def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[i
         return found
 
     if not tile:
-        return find(to_image(image)), counts[0]
-    picture = image if isinstance(image, Picture) else by_window(image)
+        return find(to_image(image, bands_of(model))), counts[0]
+    picture = image if isinstance(image, Picture) else by_window(image, bands=bands_of(model))
     result = detect_tiles(find, picture, tile)
     return Detections(result, picture.size, model.class_names, model.category_of), max(counts)
 
@@ -292,7 +293,7 @@ def predict_files(
     seen = []
 
     def read(name):
-        return by_window(root / name, pages) if tile and not overlays else read_image(root / name, pages)
+        return (by_window if tile and not overlays else read_image)(root / name, pages, bands_of(model))
 
     def search(todo):
         for name, image in ahead(read, todo):
@@ -339,7 +340,6 @@ def draw_sheet(
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
-        shown = to_dtype(image, torch.uint8, scale=True)
         for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
-            show_image(draw_result(shown, result, model.names), f"{len(result['boxes'])} {what}", ax)
+            show_image(draw_result(image, result, model.names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))
