@@ -1,4 +1,4 @@
-"""Five bands of 16 bits from check to prediction, by the command line; what sets the classes apart is in the last two bands only."""
+"""Five bands of 16 bits from check to prediction, by the command line; the classes differ in the last two bands only."""
 
 import json
 
@@ -28,8 +28,8 @@ def write(folder, count: int, seed: int) -> None:
             label = int(rng.integers(1, 3))
             image[:3, mask] += 800
             image[2 + label, mask] += 3000
-            content["annotations"].append({"id": len(content["annotations"]) + 1, "image_id": i, "category_id": label, "iscrowd": 0,
-                                           **mask_record(mask)})
+            content["annotations"].append({"id": len(content["annotations"]) + 1, "image_id": i, "category_id": label,
+                                           "iscrowd": 0, **mask_record(mask)})
         tifffile.imwrite(folder / f"{i}.tif", image.clip(0, 65535).astype(np.uint16), photometric="minisblack",
                          planarconfig="separate" if i % 2 else None)  # in planes, or a page each
     (folder / "all.json").write_text(json.dumps(content))
@@ -47,8 +47,8 @@ def work(tmp_path_factory):
     write(work / "train", 48, 0)
     write(work / "val", 8, 1)
     said = run("train", "--train-images", work / "train", "--train-annotations", work / "train/all.json", "--valid-images",
-               work / "val", "--valid-annotations", work / "val/all.json", "--channels", 5, *SLIM, "--epochs", 5, "--batch-size", 4,
-               "--lr", 0.003, "--eval-every", 5, "--color", 0.2, "--grey", "--output-dir", work / "run")
+               work / "val", "--valid-annotations", work / "val/all.json", "--channels", 5, *SLIM, "--epochs", 5,
+               "--batch-size", 4, "--lr", 0.003, "--eval-every", 5, "--color", 0.2, "--grey", "--output-dir", work / "run")
     return work, said
 
 
