@@ -220,7 +220,7 @@ def coco_content(
 def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file → its content; None: it stays as it is
     for file, content in contents.items():
         if content:
-            write_atomic(file, lambda draft, content=content: draft.write(json.dumps(content).encode()))
+            write_atomic(file, json.dumps(content).encode())
 
 
 def _with_suffix(folder: Path, stems: list[str], suffix: str) -> list[Path]:
