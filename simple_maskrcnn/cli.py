@@ -73,7 +73,7 @@ def locate(
         return images, annotations
     if images or annotations:
         alone = images or annotations
-        raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both{advice(alone, alone)}")
+        raise ValueError(f"there is only {alone}: images and annotations belong together; give both{advice(alone, alone)}")
     if data_dir and dataset is Layout.voc and (required or (data_dir / f"ImageSets/Segmentation/{split}.txt").is_file()):
         from simple_maskrcnn.data.formats import voc_to_coco
 

@@ -35,7 +35,8 @@ def convert(
 
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     done = convert(source, output, format, images, names, skip_bad)
-    echo(f"{FORMATS[done['format']]}: {done['images']} images, {done['objects']} objects of {', '.join(done['classes'])} in "
+    of = "" if done["classes"] == ["object"] else f" of {', '.join(done['classes'])}"  # it has none: that was said
+    echo(f"{FORMATS[done['format']]}: {_count(done['images'])}, {_count(done['objects'], 'object')}{of} in "
          f"{', '.join(map(str, done['files'].values()))}\n{_go_on(done)}")
 
 
@@ -51,7 +52,11 @@ def split(
     from simple_maskrcnn.data.split import split
 
     done = split(file, shares, images, group, seed)
-    echo(", ".join(f"{n} images in {done['files'][part]}" for part, n in done["images"].items()) + f"\n{_go_on(done)}")
+    echo(", ".join(f"{_count(n)} in {done['files'][part]}" for part, n in done["images"].items()) + f"\n{_go_on(done)}")
+
+
+def _count(n: int, what: str = "image") -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _go_on(done: dict) -> str:  # of `convert` or `split`
