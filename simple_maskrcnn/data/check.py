@@ -45,11 +45,11 @@ BROKEN = "image cannot be decoded"
 
 
 def image_fault(
-    path: Path, size: tuple[int, int], pages=None,  # height, width; pages: as of `read_image`
+    path: Path, size: tuple[int, int], pages=None, bands=None,  # height, width; pages and bands: as of `read_image`
 ) -> tuple[tuple[str, str] | None, list]:  # kind and value, None if it can be read and has this size; notes as of `examine`
     "What is wrong with an image file, and what is to be noted of one that is sound."
     try:
-        (height, width), notes = examine(path, pages)
+        (height, width), notes = examine(path, pages, bands)
     except Exception as error:  # the system may raise others than `named_errors` knows
         error = error.__cause__ or error  # that of `examine` says more than the place has room for
         kind = {SoundFile: "image is sound, but not read", FileNotFoundError: "image file is missing"}
@@ -112,7 +112,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
     parts = dataset.segmentations(index)
     key, name, problems, notes = dataset.image_ids[index], str(dataset.file_names[index]), [], []
     path, place, piece = dataset.image_dir / name, f"id {key}, file_name {name}", None
-    fault, said = image_fault(path, size, dataset.pages)
+    fault, said = image_fault(path, size, dataset.pages, dataset.bands)
     for found, told in ((problems, [fault] if fault else []), (notes, said)):
         found += [(kind, f"{place}: {detail}") for kind, detail in told]
     if not fault:
@@ -239,7 +239,8 @@ READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # w
 def fingerprint(dataset: CocoDataset, index: int) -> str:
     "A digest of all that `look` looks at. It opens no image: what the disk says of the file stands for its content."
     own, (start, end), path = dataset.own(index), dataset._offsets[index : index + 2], dataset.file_names[index]
-    values = [VERSION, PIL.__version__, READERS, max_pixels(), dataset.pages, str(path), dataset.image_sizes[index].tolist()]
+    reader = PIL.__version__, READERS, max_pixels(), dataset.pages, *(dataset.bands or ())[:1]
+    values = [VERSION, *reader, str(path), dataset.image_sizes[index].tolist()]
     try:  # the time of the last change (ctime) is also that of a permission, and no program can set it
         file = os.stat(path := dataset.image_dir / str(path))
         values += [file.st_size, file.st_mtime_ns, file.st_ctime_ns, file.st_ino, os.access(path, os.R_OK)]
@@ -322,7 +323,7 @@ def open_anyway(image_dir: str | Path, annotation_file: str | Path, progress: bo
 def check_files(
     image_dir: str | Path, annotation_file: str | Path,
     progress: bool = True,  # show a bar
-    **options,  # boxes_from_masks, outside, pages: as of `CocoDataset`
+    **options,  # boxes_from_masks, outside, pages, channels: as of `CocoDataset`
 ) -> dict:  # as of `check_dataset`, and of a network with usual settings
     "The same for files that may be too bad to be opened as a dataset: bad records are among the problems."
     return open_anyway(image_dir, annotation_file, progress, **options)[1]

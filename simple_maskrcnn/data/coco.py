@@ -25,9 +25,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..cards import dataset_card
-from .images import read_image, which_pages
+from .bands import bands_as
+from .images import read_image, read_values, which_pages
 from .records import UNLISTED, check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
+from .windows import file_by_window
 from ..files import hold, printable, write_atomic
 
 # %% ../../nbs/data/02_coco.ipynb #0dd2abcb
@@ -140,23 +142,33 @@ def _write_worlds(folder: Path, worlds: dict[str, ShapesDataset], files: dict[st
         write_atomic(file, lambda draft, content=content: draft.write(json.dumps(content).encode()))
 
 # %% ../../nbs/data/02_coco.ipynb #6bec5c1c
-def decode_masks(rles: list[dict], size: tuple[int, int]) -> Tensor:  # height, width → uint8 [N, H, W]
+def _plain(picks: np.ndarray) -> slice | np.ndarray:  # in order
+    return slice(picks[0], picks[-1] + 1) if picks[-1] - picks[0] + 1 == len(picks) else picks  # a slice makes no copy
+
+
+def decode_masks(
+    rles: list[dict], size: tuple[int, int],  # of the picture: height, width
+    rows: np.ndarray | None = None, columns: np.ndarray | None = None,  # which of it, in order, -1: none; None: all
+) -> Tensor:  # uint8 [N, rows, columns]
     "Decode compressed RLEs, one an object, touching only the columns of each object's box."
-    masks, (height, width) = np.zeros((len(rles), *size), np.uint8), size
+    rows, columns = (np.arange(side) if picks is None else picks for side, picks in zip(size, (rows, columns)))
+    masks, height = np.zeros((len(rles), len(rows), len(columns)), np.uint8), size[0]
     boxes = coco_mask.toBbox(rles).astype(int).tolist() if rles else []
     for mask, rle, (x, y, w, h) in zip(masks, rles, boxes):
-        runs = rle_counts(rle["counts"])
-        if 0 in runs[1:]:  # of no pixels: the box is another's
-            mask[:] = coco_mask.decode(rle)
-        elif w:  # not empty
-            runs[0], runs[-1] = runs[0] - height * x, runs[-1] - height * (width - x - w)
-            columns = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(w, height)
-            mask[y : y + h, x : x + w] = columns.T[y : y + h]
+        down, across = np.flatnonzero((y <= rows) & (rows < y + h)), np.flatnonzero((x <= columns) & (columns < x + w))
+        if len(down) and len(across):
+            left, right = columns[across[0]], columns[across[-1]] + 1
+            ends = np.array([0, *rle_counts(rle["counts"])]).cumsum().clip(height * left, height * right)  # in these columns
+            strip = np.repeat(np.arange(len(ends) - 1, dtype=np.uint8) & 1, ends[1:] - ends[:-1]).reshape(-1, height)
+            pixels = strip[_plain(columns[across] - left)][:, _plain(rows[down])]
+            mask[_plain(down), _plain(across)] = pixels.T
     return torch.from_numpy(masks)
 
 # %% ../../nbs/data/02_coco.ipynb #a9aa04ec
 class CocoAnnotations:
     "Checked annotations in a few arrays, sorted by image: a million Python objects would be copied into each worker."
+
+    runs = False  # True: the masks of a target stay compressed RLEs
 
     def __init__(self, images: list[dict], annotations: list[dict], label_of: dict):  # as of `check_coco`
         self.image_ids = np.array([record["id"] for record in images], np.int64)
@@ -191,15 +203,34 @@ class CocoAnnotations:
         "The masks of an image as compressed RLE."
         return [to_rle(segmentation, self.image_sizes[index].tolist()) for segmentation in self.segmentations(index)]
 
-    def target(self, index: int) -> dict:
-        "The target of an image, without reading the image."
+    def near(self, index: int, box: tuple[int, int, int, int]) -> tuple[np.ndarray, list[dict]]:  # x1 y1 x2 y2, whole pixels
+        "Which objects of an image may have pixels in a window, and their masks as compressed RLE."
+        (x1, y1, x2, y2), (height, width), found = box, self.image_sizes[index].tolist(), {}
+        for k, outline in enumerate(self.segmentations(index)):
+            if isinstance(outline, list):  # what lies apart is not even drawn, but if it leaves the picture
+                ends = np.array([(min(p[::2]), min(p[1::2]), max(p[::2]), max(p[1::2])) for p in outline])
+                (left, top), (right, bottom) = ends[:, :2].min(0), ends[:, 2:].max(0)
+                apart = left > x2 + 2 or right < x1 - 2 or top > y2 + 2 or bottom < y1 - 2
+                if apart and min(left, top) >= 0 and right <= width and bottom <= height:
+                    continue
+            rle = to_rle(outline, (height, width))
+            x, y, w, h = coco_mask.toBbox(rle)
+            if x < x2 and x + w > x1 and y < y2 and y + h > y1:
+                found[k] = rle
+        return np.array([*found], np.int64), [*found.values()]
+
+    def target(self, index: int, cut=None) -> dict:  # cut: a `Cut`; the masks are those of its window, the boxes are not
+        "The target of an image, without reading the image; with `cut` of the objects that may be in it."
         index = range(len(self))[index]
-        own, rles, size = self.own(index), self.rles(index), tuple(self.image_sizes[index].tolist())
-        boxes, labels, crowd, area = (torch.tensor(values[own]) for values in  # `tensor` copies: a changed target does
+        rows, size = np.arange(len(self.annotation_ids))[self.own(index)], tuple(self.image_sizes[index].tolist())
+        near, rles = self.near(index, cut.box) if cut else (slice(None), self.rles(index))
+        rows, picks = rows[near], [span.picks() for span in cut] if cut else []
+        boxes, labels, crowd, area = (torch.tensor(values[rows]) for values in  # `tensor` copies: a changed target does
                                       (self._boxes, self._labels, self._crowd, self._areas))  # not change the dataset
         if (unsaid := area.isnan()).any():  # in the file
             area = torch.where(unsaid, torch.tensor([float(coco_mask.area(rle)) for rle in rles]), area)  # a list: at most 255
-        return {"boxes": boxes, "labels": labels, "masks": decode_masks(rles, size), "iscrowd": crowd, "area": area,
+        masks = rles if self.runs else decode_masks(rles, size, *picks)
+        return {"boxes": boxes, "labels": labels, "masks": masks, "iscrowd": crowd, "area": area,
                 "image_id": int(self.image_ids[index])}
 
 # %% ../../nbs/data/02_coco.ipynb #aec5b7d6
@@ -217,10 +248,12 @@ class CocoDataset(CocoAnnotations, Dataset):
         boxes_from_masks: bool = False,  # take every box from its mask, whatever the file says, or if it says nothing
         pages=None,  # which pages or channels of a file with many, as of `read_image`
         outside: bool = False,  # images may lie outside of `image_dir`: `..`, absolute paths and links lead there
+        channels: int | None = None, value_range: list | None = None,  # as of `maskrcnn`; None: as the network says
         content: dict | None = None,  # of the annotation file, where it was read already
     ):
         self.image_dir, self.annotation_file, self.pages = Path(image_dir), Path(annotation_file), which_pages(pages)
         self.transforms, self.skip_bad, self.unreadable = transforms, skip_bad, set()
+        self.bands = bands_as(channels, value_range)
         if not self.image_dir.is_dir():
             raise FileNotFoundError(f"there is no image folder {printable(self.image_dir)}")
         content, self.class_names, self.label_of, notes = load_coco(annotation_file, content)
@@ -242,24 +275,31 @@ class CocoDataset(CocoAnnotations, Dataset):
     def _repr_html_(self) -> str:
         return dataset_card(self)
 
-    def image(self, index: int) -> Tensor:  # uint8 [3, H, W]
-        "The image as it is in the file, upright and RGB."
+    def values(self, index: int, channels: int) -> np.ndarray:  # [channels, H, W]
+        "The numbers in the file of an image, upright."
+        return read_values(self.image_dir / str(self.file_names[index]), self.pages, channels)
+
+    def image(self, index: int, box: tuple[int, int, int, int] | None = None) -> Tensor:  # x1 y1 x2 y2 → uint8 [3, H, W]
+        """The image as it is in the file, upright and RGB, of a network with channels of its own as `Bands.scaled` has it; of
+        some files a `box` is read without the rest."""
         path, (height, width) = self.image_dir / str(self.file_names[index]), self.image_sizes[index]
         try:
-            image = read_image(path, self.pages)
-            if image.shape[-2:] == (height, width):
-                return image
-            raise ValueError(f"{path} is {image.shape[2]}×{image.shape[1]} pixels when upright, but {self.annotation_file} "
+            whole = read_image(path, self.pages, self.bands) if box is None else None
+            size, read = file_by_window(path, self.pages, self.bands) if box else (whole.shape[-2:], None)
+            if size == (height, width):
+                return read(*box) if box else whole
+            raise ValueError(f"{path} is {size[1]}×{size[0]} pixels when upright, but {self.annotation_file} "
                              f"says {width}×{height}. Annotations count on the picture as viewers show it, with its EXIF "
                              "orientation: annotate that one, or write the file without the EXIF tag.")
         except (ValueError, OSError) as error:
             raise ValueError(f"image id {self.image_ids[index]}: {printable(error)}") from error
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
-        index = range(len(self))[index]
+        index, window = range(len(self))[index], getattr(self.transforms, "window", None)  # the first of the transforms
         for i in [*range(index, len(self)), *range(index)] if self.skip_bad else [index]:
+            cut = window and window.draw(tuple(self.image_sizes[i].tolist()))
             try:
-                image = self.image(i)
+                image = self.image(i, cut and cut.box)
             except ValueError as error:
                 if not self.skip_bad:
                     raise
@@ -267,5 +307,7 @@ class CocoDataset(CocoAnnotations, Dataset):
                     warnings.warn(f"skipped, the next readable image takes its place: {error}", stacklevel=2)
                 self.unreadable.add(i)
             else:
+                if cut:  # only what it shows is read, and no other mask decoded
+                    return self.transforms.rest(cut, image, self.target(i, cut))
                 return dataset_item(image, self.target(i), self.transforms)
         raise ValueError(f"none of the {len(self)} images of {printable(self.annotation_file)} can be read")

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.transforms import v2
 
-from .augment import RandomWindow, ScaledWindow
 from .coco import CocoDataset
+from .windows import RandomWindow, ScaledWindow, ScaleJitterWindow
 from ..network.anchors import cell_anchors
 from ..network.boxes import box_iou
 
@@ -251,8 +251,8 @@ def least_scale(model: nn.Module, transforms, sizes: np.ndarray, most: bool = Fa
         factor = np.ones(len(sizes))
         if isinstance(step, ScaledWindow):
             factor = _fit(sizes, end(step.scales), step.max_size)
-        elif isinstance(step, v2.ScaleJitter):
-            factor = end(step.scale_range) * (step.target_size / sizes).min(1)
+        elif isinstance(step, ScaleJitterWindow | v2.ScaleJitter):
+            factor = end(step.scale_range) * ((getattr(step, "target_size", None) or step.size) / sizes).min(1)
         elif step is resize or isinstance(step, v2.RandomShortestSize):
             factor = _fit(sizes, end(step.min_size), step.max_size or np.inf)
         scale, sizes = scale * factor, sizes * factor[:, None]

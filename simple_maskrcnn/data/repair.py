@@ -271,7 +271,7 @@ def repair(
     image_dir: str | Path, annotation_file: str | Path,  # as of `CocoDataset`
     output: str | Path,  # gets the repaired copy, such as repaired.json
     progress: bool = True,  # show a bar
-    outside: bool = False, pages=None, content: dict | None = None,  # as of `CocoDataset`
+    outside: bool = False, pages=None, channels: int | None = None, content: dict | None = None,  # as of `CocoDataset`
 ) -> dict:  # file; repaired: kind and what was done → places; left: as of `check_files`, of the copy
     "Write a copy of an annotation file in which is mended what can be in one way only; all else stays, byte for byte."
     image_dir, file, output = Path(image_dir), Path(annotation_file), Path(output)
@@ -279,6 +279,7 @@ def repair(
     content, names, label_of, said = load_coco(file, content)
     draft, options = Draft(file, content), {"outside": outside, "pages": pages}
     mend_records(draft, image_dir, names, label_of, said, **options)
+    options["channels"] = channels
     if not draft.left("images"):
         raise ValueError(f"no record of a picture in {printable(file)} can be used, and nothing was written; is "
                          f"{printable(image_dir)} the folder of its pictures?")

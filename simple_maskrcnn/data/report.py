@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from pycocotools import mask as coco_mask
 
+from .bands import bands_as, measure
 from .check import format_check, open_anyway
 from .coco import CocoDataset
 from .hints import check_parts
@@ -44,7 +45,7 @@ def _window(boxes: np.ndarray, size: tuple[int, int]) -> list[int]:  # x1 y1 x2 
 def show_finding(dataset: CocoDataset, index: int, rows: list[int]) -> bytes | None:  # JPEG; None: it cannot be read
     "A picture with its boxes in grey, cut around the blamed objects, whose masks, outlines and boxes are red."
     try:
-        image = read_image(dataset.image_dir / str(dataset.file_names[index]), dataset.pages)
+        image = read_image(dataset.image_dir / str(dataset.file_names[index]), dataset.pages, dataset.bands)
     except (ValueError, OSError, MemoryError):
         return None
     height, width = image.shape[1:]
@@ -169,7 +170,7 @@ def doctor(
     tell: Callable = print,  # is called with each piece of text
     phrase: Callable = str,  # puts advice into other words: as options of a command
     progress: bool = True,  # show a bar
-    **options,  # boxes_from_masks, outside, pages: as of `CocoDataset`
+    **options,  # boxes_from_masks, outside, pages, channels: as of `CocoDataset`
 ) -> list[dict]:  # as of `check_files`, of each part, or of its copy
     "Check a dataset, and if wanted repair it and show what was found and mended."
     copies = {part: fix.with_name(f"{fix.stem}_{part}{fix.suffix}") if len(places) > 1 else fix for part in places if fix}
@@ -182,7 +183,12 @@ def doctor(
         data, said = open_anyway(folder, file, progress, content=(content := read_json(file)), **options)
         leaks = check_parts(seen[0][0], data) if seen else {}
         said["notes"] |= leaks
-        tell(phrase(f"{folder}, {file}\n{format_check(said)}"))
+        lines = [f"{folder}, {file}", format_check(said)]
+        if data.bands:
+            with suppress(ValueError):  # if none of its pictures can be read, which is said
+                found, told = measure(data, *data.bands)
+                data.bands, lines = bands_as(found["channels"], found.get("value_range")), [*lines, told]
+        tell(phrase("\n".join(lines)))
         if not said["counts"]["images"]:
             raise ValueError(f"{file} has no images that can be used")
         seen.append((data, said))
