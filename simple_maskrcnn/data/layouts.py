@@ -52,7 +52,7 @@ def _yaml(file: Path, words: bool = False) -> dict:  # words: as they are writte
         raise ValueError(f'{file} has "kpt_shape": its labels are keypoints, not outlines')
     return content
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sp01c
 def yolo_pictures(file: Path, pictures: Pictures) -> list[tuple[str, Path]]:  # (part, picture)
     "The pictures of the parts that a data.yaml names: folders, or text files with a picture a line; the same twice are no parts."
     content, parts = _yaml(file), {}
@@ -73,7 +73,7 @@ def yolo_pictures(file: Path, pictures: Pictures) -> list[tuple[str, Path]]:  # 
             parts.setdefault(tuple(found), []).append("val" if part == "valid" else part)
     return [(named[0] if len(parts) > 1 or len(named) == 1 else "", image) for found, named in parts.items() for image in found]
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sp03c
 def _yolo_line(line: str, names: dict[int, str], size: tuple[int, int]) -> tuple[str, list[list[float]]]:
     values = [float(word) for word in line.split()]
     if values[0] not in names:
@@ -111,7 +111,7 @@ def read_yolo(image: Path, file: Path, reading: Reading, names: dict[int, str], 
                 objects.append((*_yolo_line(line, names, size), place))
     return Sample(image, objects, file, size, part)
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sp05c
 def stray_texts(samples: list[Sample], folder: Path, pictures: Pictures, reading: Reading) -> None:  # of YOLO; folder: of texts
     "A text with labels whose picture is not there is a fault, and so is one of two pictures."
     users = {}
@@ -151,7 +151,7 @@ def partners(path: Path, pictures: Pictures) -> list[Path] | None:  # None: it i
     tries = [[image for image in pictures.by_stem.get(name, []) if image != path and image.parent in homes] for name in stems]
     return next(filter(None, tries), [])
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq01c
 def label_pairs(pictures: Pictures, reading: Reading, folder: Path | None = None) -> dict[Path, Path]:  # picture → label image
     "The label images of a folder: in masks or labels beside the pictures' folder, beside each as NAME_masks, or in `folder`."
     if folder not in (None, pictures.folder):  # they are elsewhere
@@ -176,7 +176,7 @@ def label_pairs(pictures: Pictures, reading: Reading, folder: Path | None = None
             reading.note("pictures without a label image are left out", image)
     return pairs
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq03c
 def value_masks(numbers: np.ndarray) -> dict[int, dict]:  # [H, W] → value: compressed RLE
     "The mask of each value but 0, from one sorting of the pixels."
     flat = numbers.ravel(order="F")  # COCO counts down the columns
@@ -192,7 +192,7 @@ def value_masks(numbers: np.ndarray) -> dict[int, dict]:  # [H, W] → value: co
             masks[value] = {**rle, "counts": rle["counts"].decode()}
     return masks
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq05c
 def _in_pieces(numbers: np.ndarray) -> bool:
     "Have most of the values several pieces? Pixels less neighbours plus blocks of four are pieces less holes."
     values, places = np.unique(numbers, return_inverse=True)
@@ -204,7 +204,7 @@ def _in_pieces(numbers: np.ndarray) -> bool:
     pieces = (count[0] - count[1] - count[2] + count[3])[values != 0]
     return bool(len(pieces)) and (pieces > 1).mean() > 0.5
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq07c
 def read_labels(image: Path, file: Path, reading: Reading, part: str = "") -> Sample:
     "A label image: each of its values but 0 is an object."
     size, numbers = picture_size(image), _indices(file)
@@ -235,7 +235,7 @@ def read_voc(image: Path, files: list[Path], table: dict, colours: bool, part: s
     drawn = [(names[label - 1], mask_record(mask)["segmentation"], f"object {number}") for number, mask, label in found]
     return Sample(image, drawn, files[0], size, part)
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sr01c
 def voc_files(
     folder: Path, pictures: Pictures, reading: Reading
 ) -> list[tuple[str, Path, list[Path]]]:  # part, picture, [objects, classes]
@@ -302,7 +302,7 @@ def tidy_coco(content: dict, file: Path, reading: Reading, pictures: Pictures, p
     return {**content, "images": found, "annotations": [a for a in annotations if shown(a.get("image_id")) not in lost],
             "categories": [*once.values()]}
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11ss01c
 def coco_parts(files: list[Path], folder: Path) -> dict[str, Path]:  # part → file
     "The parts of a dataset by the folders of its files, as Roboflow names them, or by their names."
     if len(files) == 1:
