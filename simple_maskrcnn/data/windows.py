@@ -118,7 +118,8 @@ class ScaleJitterWindow(RandomWindow):
 def drop_unseen(image: Tensor, target: dict) -> tuple[Tensor, dict]:
     "After a window, the item without the objects that are not in it: the steps that follow have less to do."
     masks = target["masks"]
-    seen = masks.flatten(1).any(1).bool()
+    if (seen := masks.flatten(1).any(1).bool()).all():
+        return image, target
     return image, {key: tv_tensors.wrap(value[seen], like=value) if isinstance(value, Tensor) and key != "image_id"
                    and value.shape[:1] == masks.shape[:1] else value for key, value in target.items()}
 
