@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-import simple_maskrcnn.cli_explore  # noqa: F401 (its command is in the app, too)
+import simple_maskrcnn.cli_explore, simple_maskrcnn.cli_export  # noqa: E401, F401 (their commands are in the app, too)
 from simple_maskrcnn.cli_data import (
     Layout, _Annotations, _BoxesFromMasks, _Channels, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers,
     data, locate, open_dataset, side, some,
@@ -26,7 +26,6 @@ from simple_maskrcnn.cli_data import (
 from .cli_train import train
 from .files import printable
 from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, settings
-
 
 # %% ../nbs/cli.ipynb #415ae695
 @command
@@ -84,7 +83,7 @@ def evaluate(
     pages: _Pages = None, outside: _Outside = False,
     batch_size: Annotated[int, option("images at a time", **some)] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
-    backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
+    backend: Annotated[str | None, option("pycocotools or faster_coco_eval; else the faster one installed")] = None,
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
     output_dir: Annotated[Path | None, option("gets metrics, curves, results for COCO's server, mistakes and worst.png")] = None,
 ):

@@ -81,7 +81,7 @@ def train(
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch", min=1)] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int, training("detections of one class in an image that count for AP", min=11)] = 100,
-    backend: Annotated[str, training("of the evaluation: pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
+    backend: Annotated[str | None, training("of the evaluation: pycocotools or faster_coco_eval; else as of evaluate")] = None,
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
     resume: Annotated[bool, training("go on from the checkpoint, if there is one; --no-resume removes run and networks")] = True,
 ):

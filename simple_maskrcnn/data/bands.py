@@ -7,6 +7,7 @@ __all__ = ['PICTURES', 'PIXELS', 'EDGES', 'SoundFile', 'bits_in_use', 'eight_bit
            'bands_of', 'measure', 'share_bands']
 
 # %% ../../nbs/data/18_bands.ipynb #b5nd0004
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
@@ -91,7 +92,11 @@ class Bands(NamedTuple):
         if not self.value_range:
             return torch.from_numpy(np.ascontiguousarray(values))
         low, high = np.array(self.value_range, np.float32).T[..., None, None]  # (C, 1, 1) each
-        return torch.from_numpy(((values.astype(np.float32) - low) / (high - low)).clip(0, 1))
+        scaled = ((values.astype(np.float32) - low) / (high - low)).clip(0, 1)
+        if ((scaled > 0) & (scaled < 1)).mean() < 0.01:
+            warnings.warn("nearly all values of some pictures lie beyond the value_range of the network: are they of another "
+                          "camera, or were they saved with other bits?", stacklevel=3)
+        return torch.from_numpy(scaled)
 
 
 def bands_as(channels: int | None = None, value_range: list | None = None) -> Bands | None:  # as of `maskrcnn`

@@ -7,6 +7,7 @@ __all__ = ['LIMIT', 'BANDS', 'named_errors', 'max_pixels', 'open_image', 'open_p
            'examine']
 
 # %% ../../nbs/data/07_images.ipynb #718e6c29
+import importlib.util
 import os
 import sys
 import threading
@@ -189,7 +190,10 @@ class _Pillow:
         if 0 in tags.get(324, tags.get(273, ())):  # where a piece should begin, Pillow reads the head of the file
             raise SoundFile("it is sparse, parts of it are not in the file; write it whole, as gdal_translate does")
         if file.format == "JPEG2000" and file.mode[0] not in "FI" and _jpeg2000_bits(self.path) > 8:
-            raise SoundFile("Pillow reads the brightest of its colours, of more than 8 bits, as black; save it as PNG or TIFF")
+            if not importlib.util.find_spec("imagecodecs"):
+                raise SoundFile("Pillow reads the brightest of its colours, of more than 8 bits, as black; pip install "
+                                "imagecodecs, or save it as PNG or TIFF")
+            return importlib.import_module("imagecodecs").jpeg2k_decode(Path(self.path).read_bytes())
         planar = self.wide and tags.get(284) == 2
         few = len(file.getbands()) == 1 < tags.get(277, 1)  # Pillow would read the first band only
         if planar and tags.get(259, 1) == 1 or few:  # or take the bytes of these planes for pixels
@@ -201,6 +205,7 @@ class _Pillow:
         ImageOps.exif_transpose(image, in_place=True)
         if file.mode[0] in "FI":
             values = np.asarray(image)
+            values = values >> 16 - _jpeg2000_bits(self.path) if file.format == "JPEG2000" else values  # which Pillow stretched
             return values if clear is None else np.stack([values] * 3 + [(values != clear) * 65535], axis=-1)
         alpha = tags.get(338, (0,))[0] in (1, 2)
         over = len(bits := tags.get(258, ())) > 3 + alpha and file.mode in ("RGB", "RGBA")  # of a TIFF

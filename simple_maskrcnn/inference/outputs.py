@@ -330,9 +330,10 @@ def crowded(objects: int, classes: int) -> bool:  # classes: with the background
     return objects > (CROWDED if classes > 2 else 8)
 
 
-def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor:  # image, and what is drawn: uint8 `[3, H, W]`
+def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor:  # image as of `overlay` → uint8 `[3, H, W]`
     "What `overlay` draws, without a full-size mask for each object; where masks overlap, the better is seen."
-    numbers, picture = label_image(result["masks"], tuple(image.shape[-2:])), image.clone()
+    picture = to_dtype(visible(image), torch.uint8, scale=True).clone()
+    numbers = label_image(result["masks"], tuple(image.shape[-2:]))
     colors = [tuple(int(255 * c) for c in instance_color(i)) for i in range(len(result["masks"]))]
     inside, palette = torch.from_numpy(numbers > 0), torch.tensor([(0, 0, 0), *colors], dtype=torch.uint8).T
     picture[:, inside] = picture[:, inside] // 2 + palette[:, numbers[numbers > 0].astype(int)] // 2

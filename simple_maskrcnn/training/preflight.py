@@ -29,7 +29,8 @@ from ..cards import coloured
 from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
-from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, names_of
+from ..data.coco import MENDED
+from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of
 from ..data.loader import make_loader, repeat_factors, seeded
 from ..draw import show_boxes, show_image, visible
 from ..evaluation.ap import coco_classes
@@ -100,7 +101,8 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
         raise ValueError(f"the network has {model.num_classes} classes, the training images have {len(names)}: {list(names)}")
     if model.class_names is not None and list(model.class_names) != list(names):
         raise ValueError(f"class names differ: the training images have {list(names)}, the network {list(model.class_names)}")
-    if unknown := [name for name in (others or [])[1:] if name not in names[1:]]:
+    seen = valid and classes_seen(valid)
+    if unknown := [name for name in (others or [])[1:] if name not in names[1:] and (seen is None or name in seen)]:
         raise ValueError(f"the validation images have the class {unknown[0]!r}, the training images do not: {list(names[1:])}")
     model.class_names = list(names)
     if ids := categories_of(train):  # of a dataset that has none, the network's own stay
@@ -150,7 +152,7 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
             yield f"{name}: the same images as in training, so AP tells what is learnt by heart"
         if report["problems"]:
             raise ValueError(f"{name}: {format_check(report)}\nCorrect these; or open the dataset with skip_bad=True, which "
-                             "leaves out what cannot be read, or with boxes_from_masks=True, if the masks are right.")
+                             f"leaves out what cannot be read, or with boxes_from_masks=True, if the masks are right. {MENDED}")
         refuse(report, kinds)
         yield f"{name}: {format_check(report)}"
 

@@ -169,7 +169,7 @@ def fit(
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
     max_detections: int = 100,  # of one class in an image, for AP
-    backend: str = "pycocotools",  # of the evaluation, or "faster_coco_eval"
+    backend: str | None = None,  # of the evaluation, as of `evaluate`
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
     strict: Sequence[str] = (),  # kinds of the check's notes, or parts of their names, that stop it; "all": every note
     accelerator: Accelerator | None = None,  # one of your own, instead of precision, accumulate and trackers; stays open
