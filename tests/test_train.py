@@ -233,7 +233,6 @@ def test_a_notebook_launches_two_processes(tmp_path, free_port):
 SCRIPT = f"""
 import json, sys, torch
 from simple_maskrcnn.data.augment import eval_transforms
-from simple_maskrcnn.data.loader import repeat_factors
 from simple_maskrcnn.data.shapes import ShapesDataset
 from simple_maskrcnn.evaluation.evaluate import evaluate
 from simple_maskrcnn.network.model import maskrcnn
