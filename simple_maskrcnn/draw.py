@@ -218,7 +218,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight", "recipe"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 
