@@ -34,13 +34,13 @@ NETWORK = {"backbone": "resnet18", "levels": (2, 3), "anchor_sizes": [[12], [24]
            "box_batch_size_per_image": 32}
 
 
-def stopped(curve: list[float], patience: int | None) -> dict:  # AP after each epoch; the first may be that before training
+def stopped(curve: list[float], patience: int | None) -> dict:  # AP after each epoch
     """How long a run with this patience is, and the AP of what it keeps, by the rule of `fit`."""
     best, reached = -1.0, 0
     for epoch, ap in enumerate(curve, start=1):
         if ap > best:
             best, reached = ap, epoch
-        if patience and epoch - reached >= patience:
+        if patience and best > 0 and epoch - reached >= patience:
             break
     return {"epochs": epoch, "AP": round(best, 4)}
 

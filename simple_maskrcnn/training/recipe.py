@@ -33,7 +33,7 @@ def statistics(dataset: Dataset) -> dict:  # a `CocoDataset` or a `Subset` of on
     single, counts = data._crowd[rows] == 0, data.annotation_counts[indices]
     boxes = data._boxes[rows][single]
     sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)) / np.repeat(sizes.min(1), counts)[single]
-    small, median, large = np.quantile(sides, [0.1, 0.5, 0.9]).tolist() if len(sides) else (0.1, 0.2, 0.4)
+    small, median, large = np.quantile(sides, [0.1, 0.5, 0.9]).clip(1e-3).tolist() if len(sides) else (0.1, 0.2, 0.4)
     return {"pictures": len(indices), "objects": len(sides), "most": int(counts.max()), "small": small, "median": median,
             "large": large, "shorter": float(np.median(sizes.min(1))),
             "stretch": float(np.quantile(sizes.max(1) / sizes.min(1), 0.9))}  # the longer side, in shorter ones
@@ -65,7 +65,7 @@ def network_for(seen: dict, wide: bool, gpu: bool, given: dict) -> dict:  # as o
         first = 3 if small >= LEAST * 8 and large <= 16 * small else 2  # where nothing is small, without the largest map
         last = min(5, first + 2 + (large > 16 * max(small, LEAST * 2**first)))
         chosen["levels"] = list(range(first, last + 1))
-    levels = given.get("levels") or chosen.get("levels") or [2, 3, 4, 5]
+    levels = [n for n in given.get("levels") or () if n in range(2, 6)] or chosen.get("levels", [2, 3, 4, 5])
     counts = [1 if wide else 2] * (len(levels) + 1) if len(levels) > 1 else [3]
     return chosen | {"anchor_sizes": ruled_sizes(max(small, LEAST * 2 ** min(levels)), counts)}
 
