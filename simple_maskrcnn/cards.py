@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from .draw import instance_color
+from .draw import instance_color, visible
 from .files import printable
 
 # %% ../nbs/cards.ipynb #ca00card
@@ -60,7 +60,8 @@ def network_card(model) -> str:  # a `MaskRCNN` → HTML
         "finds": some(names[1:]) if names else f"{model.num_classes - 1} classes without names",
         "weights": f"{model.weights_from or 'random'}: {count:,}, of which {learning:,} learn",
         "backbone": f"{settings['backbone']}, levels {some(model.levels)}, {settings['fpn_channels']} channels",
-        "pictures": f"the shorter side becomes {some(sizes)} pixels, the longer one {settings['max_size']} at most",
+        "pictures": f"the shorter side becomes {some(sizes)} pixels, the longer one {settings['max_size']} at most"
+                    + (f", {settings['channels']} channels" if settings.get("channels") else ""),
         "detections": ", ".join(f"{name} {value}" for name, value in limits.items()) or "with torchvision's thresholds",
         "now": f"in {'training' if model.training else 'evaluation'} mode, {str(weight.dtype)[6:]} on {weight.device}",
     }
@@ -92,7 +93,8 @@ def dataset_card(dataset) -> str:  # a `CocoDataset` → HTML
     pictures, bad = [], []
     for i in np.argsort(-dataset.annotation_counts, kind="stable")[:3].tolist():
         try:
-            pixels = dataset.image(i).permute(1, 2, 0).numpy()
+            pixels = visible(dataset.image(i)).permute(1, 2, 0).numpy()
+            pixels = pixels if pixels.dtype == np.uint8 else (255 * pixels).astype(np.uint8)
             pictures.append(picture(coloured(pixels, dataset.rles(i)), f"{dataset.file_names[i]} with its masks"))
         except (ValueError, OSError) as error:  # the card is no check
             bad.append(str(error))

@@ -18,15 +18,14 @@ from typing import Annotated
 
 import typer
 
-import simple_maskrcnn.cli_explore  # noqa: F401 (its command is in the app, too)
+import simple_maskrcnn.cli_explore, simple_maskrcnn.cli_export  # noqa: E401, F401 (their commands are in the app, too)
 from simple_maskrcnn.cli_data import (
-    Layout, _Annotations, _BoxesFromMasks, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers, data,
-    locate, open_dataset, side, some,
+    Layout, _Annotations, _BoxesFromMasks, _Channels, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers,
+    data, locate, open_dataset, side, some,
 )
 from .cli_train import train
 from .files import printable
 from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, settings
-
 
 # %% ../nbs/cli.ipynb #415ae695
 @command
@@ -48,7 +47,7 @@ def shapes(
 @command
 def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _Images = None,
           annotations: _Annotations = None, boxes_from_masks: _BoxesFromMasks = False, pages: _Pages = None,
-          outside: _Outside = False, strict: _Strict = None,
+          outside: _Outside = False, strict: _Strict = None, channels: _Channels = None,
           report: Annotated[Path | None, data("also write what was found as a page with pictures, such as report.html")] = None,
           fix: Annotated[Path | None, data("write a copy in which is mended what can be in one way only, such as fixed.json (of "
                                            "two parts fixed_train.json …); exit codes are then those of the copy")] = None):
@@ -84,7 +83,7 @@ def evaluate(
     pages: _Pages = None, outside: _Outside = False,
     batch_size: Annotated[int, option("images at a time", **some)] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
-    backend: Annotated[str, option("pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
+    backend: Annotated[str | None, option("pycocotools or faster_coco_eval; else the faster one installed")] = None,
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
     output_dir: Annotated[Path | None, option("gets metrics, curves, results for COCO's server, mistakes and worst.png")] = None,
 ):
@@ -143,8 +142,7 @@ def predict(
     from simple_maskrcnn import load_model, predict_files
 
     own = {"min_size": min_size, "max_size": max_size, "box_class_agnostic_nms": class_agnostic_nms}
-    more = settings(set_, own)
-    given["model"] = load_model(model, **{name: value for name, value in own.items() if value is not None} | more)
+    given["model"] = load_model(model, **{k: value for k, value in own.items() if value is not None} | settings(set_, own))
     given |= {"to": [kind.value for kind in to or []], "tiles": tiles == "auto" or numbers(tiles)}
     done = predict_files(**arguments(given, predict_files))
     earlier = f" ({done['kept']} images done earlier)" if done["kept"] else ""

@@ -29,6 +29,7 @@ _SkipBad = Annotated[bool, data("leave out bad records and unreadable images, wi
 _BoxesFromMasks = Annotated[bool, data("take all boxes from the masks, whatever the annotation file says")]
 _Workers = Annotated[int | None, data("processes that read images; train: up to 16 with a GPU", "--workers", min=0, max=999)]
 _Pages = Annotated[str | None, data("of picture files with several: which one, or what to make of them: channels, max …")]
+_Channels = Annotated[int | None, data("bands of a picture, as the files have them; else colours in 8 bits", min=1, max=8)]
 _Outside = Annotated[bool, data("images may lie outside of the image folder, by .., absolute paths or links")]
 _Strict = Annotated[list[str] | None, data("make notes errors: all, or those whose text contains this; can be repeated")]
 

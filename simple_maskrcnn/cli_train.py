@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Annotated
 
 from simple_maskrcnn.cli_data import (
-    Layout, _Annotations, _BoxesFromMasks, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers, data,
-    locate, open_dataset, side, some,
+    Layout, _Annotations, _BoxesFromMasks, _Channels, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers,
+    data, locate, open_dataset, side, some,
 )
 from .manners import advise, arguments, command, echo, judge_place, numbers, option, settings
 
@@ -45,7 +45,7 @@ def train(
     dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, train_images: _Images = None,
     train_annotations: _Annotations = None, valid_images: _Images = None, valid_annotations: _Annotations = None,
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = None,
-    pages: _Pages = None, outside: _Outside = False, strict: _Strict = None,
+    pages: _Pages = None, outside: _Outside = False, strict: _Strict = None, channels: _Channels = None,
     first: Annotated[int | None, data("learn only so many images, by heart, and evaluate the same", min=1)] = None,
     drop_empty: Annotated[bool, data("leave out pictures without annotations, instead of learning from them")] = False,
     backbone: Annotated[str | None, network("a ResNet of torchvision: resnet18 …", show_default="resnet50")] = None,
@@ -70,6 +70,9 @@ def train(
     large_scale_jitter: Annotated[str | None, augmentation("least and greatest scale, side: 0.1,2,1024", "--jitter")] = None,
     color: Annotated[float, augmentation("change of brightness, contrast, saturation and hue", min=0, max=1)] = 0.0,
     grey: Annotated[bool, augmentation("of --color brightness and contrast only")] = False,
+    copy_paste: Annotated[float, augmentation("probability that objects of another picture are pasted in", min=0, max=1)] = 0.0,
+    preview: Annotated[Path | None, augmentation("write a sheet of pictures as the network gets them, such as sheet.png, and "
+                                                 "stop")] = None,
     output_dir: Annotated[Path, training("gets checkpoints, metrics, best/ and last/")] = Path("runs/train"),
     recipe: Annotated[bool, training("choose by pictures and machine what is not given; --no-recipe: the defaults below")] = True,
     epochs: Annotated[int | None, training("passes over the training images", show_default="12", **some)] = None,
@@ -87,6 +90,8 @@ def train(
     ema: Annotated[float | None, training("keep a running mean of the weights with this decay, such as 0.999")] = None,
     precision: Annotated[str | None, training("bf16, fp16 or no; if not given, what suits the device")] = None,
     accumulate: Annotated[int, training("batches for one step", **some)] = 1,
+    repeat_threshold: Annotated[float | None, training("show classes more often that a smaller share of the images has, such "
+                                                       "as 0.1")] = None,
     seed: Annotated[int, training("of weights, order and augmentation", min=0)] = 0,
     eval_every: Annotated[int | None, training("epochs between two evaluations", show_default="1", min=1)] = None,
     patience: Annotated[int | None, training("end after so many epochs without a better AP", min=1)] = None,
@@ -94,7 +99,7 @@ def train(
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int | None, training("detections of one class in an image that count for AP", show_default="100",
                                                    min=11)] = None,
-    backend: Annotated[str, training("of the evaluation: pycocotools, or faster_coco_eval if it is installed")] = "pycocotools",
+    backend: Annotated[str | None, training("of the evaluation: pycocotools or faster_coco_eval; else as of evaluate")] = None,
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
     resume: Annotated[bool, training("go on from the checkpoint, if there is one; --no-resume removes run and networks")] = True,
 ):
@@ -106,7 +111,8 @@ def train(
     import torch
 
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
-    from simple_maskrcnn.training.preflight import judge
+    from simple_maskrcnn.data.augment import CopyPaste
+    from simple_maskrcnn.training.preflight import draw_preview, judge
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
@@ -133,6 +139,10 @@ def train(
     torch.manual_seed(seed)
     model = maskrcnn(**arguments(given, maskrcnn, MaskRCNN) | own)
     pictures.transforms = train_transforms(**arguments(given | {"max_size": model.transform.max_size}, train_transforms))
+    learn = CopyPaste(learn, copy_paste) if copy_paste else learn
+    if preview:
+        draw_preview(model, learn, preview, batch_size, seed, repeat_threshold)
+        return echo(f"{preview} shows pictures as the network gets them; without --preview the same command trains")
     fit(model, learn, valid, **arguments(given, fit))
     if os.environ.get("RANK", "0") == "0" and (output_dir / "last/model.safetensors").is_file():  # not once for each process
         echo(f"the network is in {output_dir}; to use it: simple-maskrcnn predict {output_dir} IMAGE_OR_FOLDER…")

@@ -31,7 +31,7 @@ from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 from ..cards import detections_card
 from ..data.coco import decode_masks
 from ..data.records import load_coco, rle_counts, to_rle
-from ..draw import instance_color
+from ..draw import instance_color, visible
 from ..files import printable, write_atomic
 from .trace import crop, inset, join, trace
 
@@ -292,13 +292,13 @@ def font_of(size: int):
 
 
 def overlay(
-    image: Tensor,  # `[3, H, W]`, float in 0–1 or uint8
+    image: Tensor,  # `[C, H, W]`, float in 0–1 or uint8; what is drawn on, `draw.visible` says
     result: dict,  # `boxes`, `labels` and, if there are any, `scores` and `masks` (pixels, or run lengths as of `detect`)
     class_names: list[str] | None = None,  # by label; index 0 is the background
     threshold: float = 0.0,  # detections with a lower score are left out
 ) -> Tensor:  # uint8 `[3, H, W]` on the CPU
     "The image with masks, boxes and names drawn into its pixels."
-    picture = to_dtype(image.detach().cpu().clamp(0, 255 if image.dtype == torch.uint8 else 1), torch.uint8, scale=True)
+    picture = to_dtype(visible(image.detach().cpu()).clamp(0, 255 if image.dtype == torch.uint8 else 1), torch.uint8, scale=True)
     found = {key: result[key] for key in ("boxes", "labels", "scores", "masks") if key in result}
     if isinstance(found.get("masks"), list):
         found["masks"] = decode_masks(found["masks"], tuple(image.shape[-2:]))
@@ -330,9 +330,10 @@ def crowded(objects: int, classes: int) -> bool:  # classes: with the background
     return objects > (CROWDED if classes > 2 else 8)
 
 
-def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor:  # image, and what is drawn: uint8 `[3, H, W]`
+def draw_result(image: Tensor, result: dict, class_names: list[str]) -> Tensor:  # image as of `overlay` → uint8 `[3, H, W]`
     "What `overlay` draws, without a full-size mask for each object; where masks overlap, the better is seen."
-    numbers, picture = label_image(result["masks"], tuple(image.shape[-2:])), image.clone()
+    picture = to_dtype(visible(image), torch.uint8, scale=True).clone()
+    numbers = label_image(result["masks"], tuple(image.shape[-2:]))
     colors = [tuple(int(255 * c) for c in instance_color(i)) for i in range(len(result["masks"]))]
     inside, palette = torch.from_numpy(numbers > 0), torch.tensor([(0, 0, 0), *colors], dtype=torch.uint8).T
     picture[:, inside] = picture[:, inside] // 2 + palette[:, numbers[numbers > 0].astype(int)] // 2
