@@ -141,7 +141,7 @@ def train(
     pictures.transforms = train_transforms(**arguments(given | {"max_size": model.transform.max_size}, train_transforms))
     learn = CopyPaste(learn, copy_paste) if copy_paste else learn
     if preview:
-        draw_preview(model, learn, preview, batch_size, seed, repeat_threshold)
+        draw_preview(model, learn, preview, given["batch_size"] or 2, seed, repeat_threshold)
         return echo(f"{preview} shows pictures as the network gets them; without --preview the same command trains")
     fit(model, learn, valid, **arguments(given, fit))
     if os.environ.get("RANK", "0") == "0" and (output_dir / "last/model.safetensors").is_file():  # not once for each process
