@@ -3,8 +3,8 @@
     python benchmarks/export.py --data DIR [--pictures 50] [--threads 1] [--files DIR] [--json FILE]
 
 DIR is as of recipes/nuclei.py. int8 is calibrated with 16 pictures of train; all is measured on the first pictures of
-val. Seconds are those of the process, which other work on the machine changes less than the clock's: of one picture of each
-size, all engines in turn, the median of the rounds, after one that is not counted. OpenVINO reads the fp32 file, where it is
+val. Seconds are those of the process, which other work on the machine changes less than the clock's: of one picture, all
+engines in turn, the median of the rounds, after one that is not counted. OpenVINO reads the fp32 file, where it is
 installed. `--pictures 0` measures no AP, and keeps that of the JSON.
 """
 
@@ -85,22 +85,18 @@ def main():
             engines["OpenVINO fp32"] = OnnxNetwork(Path(folder, "fp32.onnx"))
             engines["OpenVINO fp32"].session = OpenVinoSession(Path(folder, "fp32.onnx"), args.threads)
         rows = [{"engine": name} | next((row for row in rows if row["engine"] == name), {}) for name in engines]
-        sizes = {tuple(val[i][0].shape[-2:]): val[i][0] for i in range(24)}
-        pictures = list(sizes.values())[:3]
-        taken = {name: [[] for _ in pictures] for name in engines}
+        picture = next(val[i][0] for i in range(len(val)) if val[i][0].shape[-1] == 256)
+        taken = {name: [] for name in engines}
         with torch.no_grad():
             for turn in range(args.rounds + 1):  # the first is not counted
-                for k, picture in enumerate(pictures):
-                    for name, engine in engines.items():
-                        start = time.process_time()
-                        engine.predict([picture], paste=False)
-                        taken[name][k] += [time.process_time() - start] * (turn > 0)
+                for name, engine in engines.items():
+                    start = time.process_time()
+                    engine.predict([picture], paste=False)
+                    taken[name] += [time.process_time() - start] * (turn > 0)
             wanted = [model.predict([val[i][0]], paste=False)[0] for i in range(min(5, len(val)))]
         for row, (name, engine) in zip(rows, engines.items()):
-            sides, (own, usual) = [f"{p.shape[-1]}×{p.shape[-2]}" for p in pictures], (
-                [statistics.median(t) for t in taken[k]] for k in (name, "PyTorch"))
-            row["seconds"] = {side: round(t, 3) for side, t in zip(sides, own)}
-            row["times_as_fast"] = {side: round(u / t, 2) for side, u, t in zip(sides, usual, own)}
+            row["seconds"], row["of"] = round(statistics.median(taken[name]), 3), f"{picture.shape[-1]}×{picture.shape[-2]}"
+            row["times_as_fast"] = round(statistics.median(taken["PyTorch"]) / statistics.median(taken[name]), 2)
             with torch.no_grad():
                 row |= same([engine.predict([val[i][0]], paste=False)[0] for i in range(len(wanted))], wanted)
             if counted:
