@@ -290,6 +290,7 @@ class OnnxNetwork(MaskRCNN):
             super().__init__(**settings)
         del self.backbone, self.rpn.head, self.roi_heads.box_head, self.roi_heads.box_predictor
         del self.roi_heads.mask_head, self.roi_heads.mask_predictor
+        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # it has a device, as a network with weights
         self._hub_mixin_config, self.session = settings, session
         self.file, self.weights_from = hashlib.sha256(content).hexdigest()[:16], str(path)
         self.eval()

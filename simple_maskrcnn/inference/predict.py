@@ -66,7 +66,7 @@ def _judge(score_threshold: float | None, max_detections: int | None = None) -> 
 def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limits: dict) -> Detections:  # as of `RoIHeads.detect`
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
-        (result,) = model.predict([image.to(next((p.device for p in model.parameters()), "cpu"))], paste=False, **limits)
+        (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False, **limits)
     boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
