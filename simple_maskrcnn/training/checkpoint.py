@@ -96,7 +96,8 @@ def _kept_date(path: Path) -> tuple | None:
 def _unsaid(thing) -> list[str]:
     "What the text of transforms leaves out: the attributes of an object that has none of its own, a function's constants."
     code, inside = getattr(thing, "__code__", None), [*(getattr(thing, "transforms", None) or ()), getattr(thing, "lambd", None)]
-    own = [x for x in (*code.co_consts, *code.co_names) if not hasattr(x, "co_code")] if code else (
+    own = [sorted(x, key=repr) if isinstance(x, frozenset) else x  # whose order is another one in each process
+           for x in (*code.co_consts, *code.co_names) if not hasattr(x, "co_code")] if code else (
         getattr(thing, "__dict__", None) if type(thing).__repr__ is object.__repr__ else None)
     return [repr(own)] * bool(own) + [text for part in inside if part is not None for text in _unsaid(part)]
 
