@@ -365,6 +365,19 @@ def test_what_is_given_arrives(monkeypatch, work):
     assert all(value.equal(network.state_dict()[name]) for name, value in again.state_dict().items())
 
 
+def test_a_preview_is_written_and_nothing_trained(work, tmp_path):
+    words = ["train", "--data-dir", work / "world", *NETWORK, "--crop", 48, "--copy-paste", 0.5, "--repeat-threshold", 0.9,
+             "--output-dir", tmp_path / "run"]
+    code, said = here(*words, "--preview", tmp_path / "sheet.png")
+    assert code == 0 and "without --preview the same command trains" in said
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 1400 and len(sheet.getcolors(2**21)) > 1000  # pictures are on it
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    (tmp_path / "sheet.png").write_bytes(b"mine")
+    code, said = here(*words, "--preview", tmp_path / "sheet.png")
+    assert code == 1 and "something else wrote it" in said and (tmp_path / "sheet.png").read_bytes() == b"mine"
+
+
 def test_what_the_recipe_says_is_what_it_does(monkeypatch, work, tmp_path):
     """Its lines, given as options, make the same network and the same call of `fit`; what is given stays."""
     calls = []

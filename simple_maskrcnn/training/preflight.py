@@ -30,11 +30,10 @@ from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
 from ..data.coco import MENDED
-from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of
+from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of
 from ..data.loader import make_loader, repeat_factors, seeded
 from ..draw import show_boxes, show_image, visible
 from ..evaluation.ap import coco_classes
-from ..evaluation.evaluate import parts_of
 from ..files import write_atomic
 from ..network.model import MaskRCNN
 from .optim import DECAY, SCHEDULES
@@ -106,8 +105,7 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
         raise ValueError(f"the network has {model.num_classes} classes, the training images have {len(names)}: {list(names)}")
     if model.class_names is not None and list(model.class_names) != list(names):
         raise ValueError(f"class names differ: the training images have {list(names)}, the network {list(model.class_names)}")
-    seen = valid and classes_seen(valid)
-    if unknown := [name for name in (others or [])[1:] if name not in names[1:] and (seen is None or name in seen)]:
+    if unknown := [name for name in (others or [])[1:] if name not in names[1:] and name in classes_seen(valid)]:
         raise ValueError(f"the validation images have the class {unknown[0]!r}, the training images do not: {list(names[1:])}")
     model.class_names = list(names)
     if ids := categories_of(train):  # of a dataset that has none, the network's own stay
