@@ -84,9 +84,9 @@ def picture() -> Iterator[tuple]:
 
 
 def batch() -> Iterator[tuple]:
-    """pictures at a time, 128×128; ResNet-50"""
+    """pictures at a time, 256×256; the network of `make demo`"""
     for n in (1, 2, 4, 8, 16):
-        model, image, target = maskrcnn(5, min_size=128, max_size=128), torch.rand(3, 128, 128), targets_of(5, 128)
+        model, image, target = maskrcnn(5, **SLIM), torch.rand(3, 256, 256), targets_of(5, 256)
         yield n, "inference", predict(model, [image] * n)
         yield n, "training step", train(model, [image] * n, [target] * n)
 
