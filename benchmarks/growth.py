@@ -75,9 +75,9 @@ def records_of(objects: int, classes: int, pictures: int = 1) -> list[dict]:
 
 
 def picture() -> Iterator[tuple]:
-    """side of the picture, squared; ResNet-50"""
+    """pixels of a picture, 128×128 to 1024×1024; the network of `make demo`"""
     for side in (128, 256, 512, 1024):
-        model = maskrcnn(5, min_size=side, max_size=side)
+        model = maskrcnn(5, **NETWORK | {"min_size": side, "max_size": side})
         image, target = torch.rand(3, side, side), targets_of(5, side)
         yield side**2, "inference", predict(model, [image])
         yield side**2, "training step", train(model, [image], [target])
