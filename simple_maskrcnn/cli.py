@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-import simple_maskrcnn.cli_explore  # noqa: F401 (its command is in the app, too)
+import simple_maskrcnn.cli_explore, simple_maskrcnn.cli_export  # noqa: E401, F401 (their commands are in the app, too)
 from simple_maskrcnn.cli_data import (
     Layout, _Annotations, _BoxesFromMasks, _Channels, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers,
     data, locate, open_dataset, side, some,
@@ -26,7 +26,6 @@ from simple_maskrcnn.cli_data import (
 from .cli_train import train
 from .files import printable
 from .manners import advise, app, arguments, command, echo, judge_place, numbers, option, settings
-
 
 # %% ../nbs/cli.ipynb #415ae695
 @command
@@ -171,7 +170,7 @@ def bench(
         save_figures(json_file, "simple-maskrcnn", result)
 
 
-_SHOWN = "shapes convert split check train evaluate predict explore bench".split()
+_SHOWN = "shapes convert split check train evaluate predict export explore bench".split()
 app.registered_commands.sort(key=lambda one: _SHOWN.index(one.callback.__name__))  # in the help, in the order of use
 
 

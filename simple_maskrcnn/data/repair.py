@@ -286,8 +286,7 @@ def repair(
     with suppress(OSError):
         shutil.copyfile(cache_of(file), cache_of(output))
     mend_objects(draft, *open_anyway(image_dir, output, progress, content=draft.content(), **options))
-    text = draft.text(made_by=MADE_BY, image_dir=below(image_dir, output.parent))
-    write_atomic(output, lambda copy: copy.write(text))
+    write_atomic(output, draft.text(made_by=MADE_BY, image_dir=below(image_dir, output.parent)))
     left = check_files(image_dir, output, progress, content=draft.content(), **options)
     return {"file": output, "repaired": draft.repaired, "left": left}
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data.hints import behind
+from ..data.hints import behind, parts_of
 from ..data.bands import Bands, bands_of, share_bands
 from ..data.images import read_image
 from ..data.pairs import SUFFIXES
 from ..evaluation.ap import coco_detections, coco_objects
-from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels, parts_of
+from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels
 from ..evaluation.mistakes import judge, mistake_costs
 from ..files import printable
 from .predict import find_images, to_image

@@ -16,7 +16,7 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -123,17 +123,9 @@ def label_image(masks: list[dict], size: tuple[int, int]) -> np.ndarray:  # comp
     return np.ascontiguousarray(flat.reshape(size[1], size[0]).T)
 
 # %% ../../nbs/inference/02_outputs.ipynb #339e15b1
-def _label_image(image: dict, things: list[dict]) -> Image.Image:
-    return Image.fromarray(label_image([rle_of(thing) for thing in things], (image["height"], image["width"])))
-
-
-def _png(image: dict, things: list[dict], names: dict[int, str], link: str) -> bytes:
-    _label_image(image, things).save(file := io.BytesIO(), "PNG")
-    return file.getvalue()
-
-
-def _tiff(image: dict, things: list[dict], names: dict[int, str], link: str) -> bytes:
-    _label_image(image, things).save(file := io.BytesIO(), "TIFF", compression="tiff_adobe_deflate")
+def _labels(image: dict, things: list[dict], names: dict[int, str], link: str, kind: str = "PNG", **options) -> bytes:
+    numbers = label_image([rle_of(thing) for thing in things], (image["height"], image["width"]))
+    Image.fromarray(numbers).save(file := io.BytesIO(), kind, **options)
     return file.getvalue()
 
 
@@ -201,7 +193,8 @@ PLACES = {  # what a call writes: the folder and suffix of a file for each pictu
     "yolo": ("yolo/labels", ".txt"), "imagej": ("imagej", ".zip"), "qupath": ("qupath", ".geojson"),
     "csv": ("measures.csv", ""), "coco": ("results.json", "")}
 WHOLE = {"csv": "measures.csv", "coco": "results.json", "yolo": "yolo/data.yaml"}  # what stands for all pictures together
-WRITERS = {"labels": _png, "tiff": _tiff, "labelme": _labelme, "yolo": _yolo, "imagej": _imagej, "qupath": _qupath}
+WRITERS = {"labels": _labels, "tiff": partial(_labels, kind="TIFF", compression="tiff_adobe_deflate"),
+           "labelme": _labelme, "yolo": _yolo, "imagej": _imagej, "qupath": _qupath}
 FORMATS = (*WRITERS, "csv", "coco")  # as `--to` names them
 
 
@@ -235,8 +228,7 @@ def write_picture(
         path, link = result_file(folder, kind, image["output"]), Path(picture).as_posix()
         if Path(picture).drive == Path(os.path.abspath(folder)).drive:  # Windows has no way from one to another
             link = Path(os.path.relpath(picture, path.parent)).as_posix()
-        content = WRITERS[kind](image, things, names, link)
-        write_atomic(path, lambda file, content=content: file.write(content))
+        write_atomic(path, WRITERS[kind](image, things, names, link))
 
 
 def write_folder(folder: Path, kinds: Iterable[str], content: dict, pixel_size: float = 1.0, unit: str = "pixel") -> None:
@@ -262,7 +254,7 @@ def write_folder(folder: Path, kinds: Iterable[str], content: dict, pixel_size: 
         lines = [f"  {k}: {json.dumps(name)}\n" for k, name in enumerate(names.values())]
         text[WHOLE["yolo"]] = "path: .\ntrain: images\nval: images\nnames:\n" + "".join(lines)
     for name, lines in text.items():
-        write_atomic(folder / name, lambda file, lines=lines: file.write(lines.encode()))
+        write_atomic(folder / name, lines.encode())
 
 # %% ../../nbs/inference/02_outputs.ipynb #bbc4ba50
 def ids_in(
