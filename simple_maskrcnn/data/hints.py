@@ -60,15 +60,12 @@ def names_of(dataset: Dataset) -> list[str] | None:
     return first
 
 
-def classes_seen(dataset: Dataset) -> set[str] | None:
-    "Names of the classes that occur, if only in crowds. None: not known."
-    data, indices = behind(dataset)
-    if isinstance(data, ConcatDataset):
-        parts = [classes_seen(part) for part in data.datasets]  # of a part of it, more than occur
-        return None if None in parts else set().union(*parts)
-    if isinstance(data, CocoDataset):
-        return {data.class_names[label] for label in np.unique(data._labels[annotation_rows(data, indices)])}
-    return None
+def classes_seen(dataset: Dataset) -> set[str]:
+    "Names of the classes that occur, if only in crowds; where that is not known, of all."
+    parts = [behind(part) for part in parts_of(dataset)]
+    if not all(isinstance(data, CocoDataset) for data, _ in parts):
+        return {*(names_of(dataset) or ())}
+    return {data.class_names[label] for data, own in parts for label in np.unique(data._labels[annotation_rows(data, own)])}
 
 
 def categories_of(dataset: Dataset) -> dict | None:

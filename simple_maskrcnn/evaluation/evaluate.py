@@ -60,8 +60,7 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
             warnings.warn("the model has no class names: its labels are taken for the dataset's by number; set model.class_names",
                           stacklevel=3)
         return categories, category_of, category_of
-    seen = classes_seen(dataset)
-    if unknown := [name for name in names[1:] if name not in own[1:] and (seen is None or name in seen)]:
+    if unknown := [name for name in names[1:] if name not in own[1:] and name in classes_seen(dataset)]:
         raise ValueError(f"the model has no class {unknown[0]!r}; its classes are {list(own[1:])[:9]}. If only the names "
                          "differ, give it the dataset's: set model.class_names, or class_names in its config.json")
     if bare := [name for name in names[1:] if name not in own[1:]]:

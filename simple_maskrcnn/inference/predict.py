@@ -36,21 +36,21 @@ from ..draw import default_device, show_image
 from simple_maskrcnn.inference.outputs import (
     PLACES, WHOLE, Detections, categories, check_formats, draw_result, ids_in, result_file, write_folder, write_picture,
 )
-from simple_maskrcnn.inference.pictures import (
-    OWN, Picture, by_window, find_images, formats_of, is_result, stamped, to_image,
-)
+from .pictures import OWN, Picture, by_window, find_images, formats_of, is_result, stamped, to_image
+from .export import OnnxNetwork
 from .tiles import MOST, detect_tiles, tile_size
 from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
 def load_model(
-    path: str | Path,  # a folder of `save_pretrained` or a training run; "nuclei"; torchvision's "coco" or "coco_v2"
+    path: str | Path,  # a folder of `save_pretrained` or a run; a file of `to_onnx`; "nuclei"; torchvision's "coco", "coco_v2"
     device: str | torch.device | None = None,  # None: `draw.default_device()`
     **settings,  # of the network, instead of those that were saved: min_size=1200, box_class_agnostic_nms=True …
 ) -> MaskRCNN:
     "A network from disk, in evaluation mode; of a training run `best/`, or `last/` where there is no best."
     check_settings(settings)
-    model = (maskrcnn(weights=str(path), **settings) if str(path) in PUBLISHED
+    model = (OnnxNetwork(path, device or default_device(), **settings) if str(path).endswith(".onnx")
+             else maskrcnn(weights=str(path), **settings) if str(path) in PUBLISHED
              else MaskRCNN.from_pretrained(Path(path), **settings))
     return model.to(device or default_device()).eval()
 
@@ -66,7 +66,7 @@ def _judge(score_threshold: float | None, max_detections: int | None = None) -> 
 def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limits: dict) -> Detections:  # as of `RoIHeads.detect`
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
-        (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False, **limits)
+        (result,) = model.predict([image.to(next((p.device for p in model.parameters()), "cpu"))], paste=False, **limits)
     boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
