@@ -173,13 +173,8 @@ class Stages(dict):
     def first_fits(self) -> list[Tensor]:  # two of `[G]`
         "The best IoU of each object with an anchor, before and after these are moved by their deltas."
         moved = clip_boxes(decode(self["anchor_deltas"], self["anchors"]), self.size)
-        return [_best_fits(self["truth_boxes"], boxes) for boxes in (self["anchors"], moved)]
-
-
-def _best_fits(truth: Tensor, boxes: Tensor) -> Tensor:  # `[G, 4]`, a great many `[N, 4]` → `[G]`
-    left, top, right, bottom = boxes.T.contiguous()
-    near = [boxes[(left < x2) & (right > x1) & (top < y2) & (bottom > y1)] for x1, y1, x2, y2 in truth.tolist()]
-    return torch.tensor([float(box_iou(one[None], some).max()) if len(some) else 0.0 for one, some in zip(truth, near)])
+        return [torch.tensor([float(box_iou(one[None], boxes).max()) for one in self["truth_boxes"]])
+                for boxes in (self["anchors"], moved)]
 
 
 def _nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
