@@ -52,7 +52,8 @@ def _webp(picture: np.ndarray, most: int) -> bytes:  # uint8 `[H, W, 3]`, most b
 MOST = 80_000  # bytes of one stored slider
 # A page that still loads may have the picture before the bars. A wide picture does not shrink below 480 pixels: it scrolls.
 START = """const start = () => {
-  const film = this.closest('.film'), pane = this.parentNode, [first, all, bars] = film.children, view = document.createElement('div');
+  const film = this.closest('.film'), pane = this.parentNode, [first, all, bars] = film.children;
+  const view = document.createElement('div');
   first.remove(); all.replaceWith(view); view.append(pane); pane.style.overflow = 'hidden'; bars.hidden = false; film.oninput();
   if (parseInt(film.style.maxWidth) > 480) {
     const part = parseFloat(pane.style.paddingBottom);
