@@ -48,7 +48,7 @@ setup(
     package_data={cfg["lib_name"]: ["models/*/*", "models/*/*/*"]},  # the networks that come along
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "formats", "notebook")},
+    extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "export", "fast", "formats", "notebook")},
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],

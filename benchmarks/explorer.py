@@ -46,7 +46,7 @@ def measure(browser, slider: str, picture: str, times: int) -> dict:
     handle, took = wait(browser, SLIDER, slider), []
     for k in range(3 * times):
         browser.execute_script(PRESSED, handle, picture)
-        handle.send_keys(Keys.PAGE_DOWN if k % 12 < 6 else Keys.PAGE_UP)
+        handle.send_keys(Keys.PAGE_DOWN if k % 6 < 3 else Keys.PAGE_UP)
         for _ in range(200):
             if seen := browser.execute_script("return window.seen && window.seen - window.pressed"):
                 took.append(seen)
@@ -55,8 +55,8 @@ def measure(browser, slider: str, picture: str, times: int) -> dict:
         time.sleep(0.3)
         if len(took) == times + 2:  # the first two are for warming up
             break
-    took = took[2:] or [float("nan")]
-    return {"median_ms": round(statistics.median(took)), "worst_ms": round(max(took)), "keys": len(took)}
+    took = took[2:]
+    return {"median_ms": round(statistics.median(took)), "worst_ms": round(max(took)), "keys": len(took)} if took else None
 
 
 def run_all(browser) -> None:
@@ -100,21 +100,22 @@ def main() -> None:
             browser.get(f"{info['url']}lab/tree/inference/07_explore.ipynb?token={info['token']}&reset")
             run_all(browser)
             wait(browser, "return [...document.querySelectorAll('.widget-image')].some(i => i.naturalWidth)")
-            for stage, slider in (("result", "score"), ("result", "mask"), ("result", "NMS of det"), ("NMS", "NMS of det"),
-                                  ("masks", "score"), ("mistakes", "score"), ("feature maps", "channel"),
-                                  ("objectness", "objectness"), ("proposals", "NMS of prop"), ("proposals", "proposals")):
+            for stage, slider in (("result", "score"), ("result", "mask"), ("NMS", "NMS of det"), ("masks", "score"),
+                                  ("classes and boxes", "class score"), ("mistakes", "score"),
+                                  ("feature maps", "channel"), ("objectness", "objectness"),
+                                  ("proposals", "NMS of prop"), ("proposals", "proposals")):
                 if given.only not in stage:
                     continue
                 browser.execute_script("""const s = document.querySelector('.widget-select select');
-                    s.value = [...s.options].find(o => o.innerText == arguments[0]).value; s.dispatchEvent(new Event('change'));
-                    """, stage)
+                    s.value = [...s.options].find(o => o.innerText.replace(/\\s/g, ' ') == arguments[0]).value;
+                    s.dispatchEvent(new Event('change'));""", stage)
                 time.sleep(2)
                 figures[f"{stage}: {slider}"] = measure(browser, slider, ".widget-image img, img.widget-image", given.times)
                 print(f"explorer, {stage}: {slider}", figures[f"{stage}: {slider}"], flush=True)
-            browser.get(f"{info['url']}lab/tree/network/06_nms.ipynb?token={info['token']}&reset")
+            browser.get(f"{info['url']}lab/tree/network/01_boxes.ipynb?token={info['token']}&reset")
             run_all(browser)
-            figures["network/06_nms, matplotlib"] = measure(browser, "threshold", ".jupyter-widgets img", given.times)
-            print("lesson network/06_nms", figures["network/06_nms, matplotlib"])
+            figures["network/01_boxes, matplotlib"] = measure(browser, "right", ".jupyter-widgets img", given.times)
+            print("lesson network/01_boxes", figures["network/01_boxes, matplotlib"])
         finally:
             if browser:
                 browser.quit()

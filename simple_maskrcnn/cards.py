@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from .draw import instance_color, paint
+from .draw import instance_color, paint, visible
 from .files import printable
 
 # %% ../nbs/cards.ipynb #ca00card
@@ -59,7 +59,8 @@ def network_card(model) -> str:  # a `MaskRCNN` → HTML
         "finds": some(names[1:]) if names else f"{model.num_classes - 1} classes without names",
         "weights": f"{model.weights_from or 'random'}: {count:,}, of which {learning:,} learn",
         "backbone": f"{settings['backbone']}, levels {some(model.levels)}, {settings['fpn_channels']} channels",
-        "pictures": f"the shorter side becomes {some(sizes)} pixels, the longer one {settings['max_size']} at most",
+        "pictures": f"the shorter side becomes {some(sizes)} pixels, the longer one {settings['max_size']} at most"
+                    + (f", {settings['channels']} channels" if settings.get("channels") else ""),
         "detections": ", ".join(f"{name} {value}" for name, value in limits.items()) or "with torchvision's thresholds",
         "now": f"in {'training' if model.training else 'evaluation'} mode, {str(weight.dtype)[6:]} on {weight.device}",
     }
@@ -91,7 +92,8 @@ def dataset_card(dataset, label_image) -> str:  # a `CocoDataset`; as of `data.c
     pictures, bad = [], []
     for i in np.argsort(-dataset.annotation_counts, kind="stable")[:3].tolist():
         try:
-            pixels = dataset.image(i).permute(1, 2, 0).numpy()
+            pixels = visible(dataset.image(i)).permute(1, 2, 0).numpy()
+            pixels = pixels if pixels.dtype == np.uint8 else (255 * pixels).astype(np.uint8)
             pixels = paint(pixels, label_image(dataset.rles(i), pixels.shape[:2]))
             pictures.append(picture(pixels, f"{dataset.file_names[i]} with its masks"))
         except (ValueError, OSError) as error:  # the card is no check

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
-           'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections', 'show_pipeline',
-           'paint', 'font_of', 'write', 'describe']
+           'visible', 'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections',
+           'show_pipeline', 'paint', 'font_of', 'write', 'describe']
 
 # %% ../nbs/draw.ipynb #6eb00787
 import os
@@ -88,8 +88,15 @@ def instance_color(i: int) -> tuple[float, float, float]:  # number of the insta
     return to_rgb(INSTANCES[i % len(INSTANCES)])
 
 # %% ../nbs/draw.ipynb #85152e13
+def visible(image: Tensor) -> Tensor:  # `[C, H, W]` → `[3, H, W]`
+    "What is shown of any number of bands: the first three as red, green, blue; one alone is grey, of two the third is black."
+    if len(image) in (1, 3):
+        return image.expand(3, -1, -1)
+    return torch.cat([image[:3], image.new_zeros(max(0, 3 - len(image)), *image.shape[1:])])
+
+
 def show_image(
-    image: Tensor | np.ndarray,  # `[3, H, W]`, `[1, H, W]` or `[H, W]`; float in 0–1, uint8 or bool
+    image: Tensor | np.ndarray,  # `[C, H, W]`, see `visible`, or `[H, W]`; float in 0–1, uint8 or bool
     title: str | None = None,
     ax: Axes | None = None,  # where to draw; a new figure if None
     size: float = 4.0,  # width of a new figure in inches
@@ -97,7 +104,7 @@ def show_image(
     "Draw an image so that pixel (row `i`, column `j`) covers `[j, j+1] × [i, i+1]`, as boxes count."
     image = torch.as_tensor(image).detach().cpu()
     if image.ndim == 3:
-        image = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0)  # (C, H, W) → (H, W, C)
+        image = image[0] if image.shape[0] == 1 else visible(image).permute(1, 2, 0)  # (C, H, W) → (H, W, 3)
     if image.is_floating_point():
         image = image.float().clamp(0, 1) if image.ndim == 3 else image.float()
     height, width = image.shape[:2]
@@ -212,7 +219,7 @@ def show_detections(
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
     "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints",
-             "outlines", "layouts", "recognise", "convert", "split", "repair", "report", "pairs"),
+             "outlines", "layouts", "recognise", "convert", "split", "repair", "report", "pairs", "bands", "windows"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),
@@ -220,7 +227,8 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures"),
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures",
+                  "export"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
 BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOCK', 'write_atomic', 'clear_drafts', 'replace_files', 'sync_folder', 'MetricsFile', 'read_metrics', 'hold',
-           'printable', 'say', 'progress_bar', 'files_below']
+           'printable', 'say', 'progress_bar', 'files_below', 'ahead']
 
 # %% ../nbs/files.ipynb #ce2bc81d
 import errno
@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -192,3 +193,15 @@ def files_below(folder: Path) -> tuple[list[Path], list[Path]]:  # the files; th
             homes += [Path(top, name) for name in folders if os.path.islink(Path(top, name))]
             files += [Path(top, name) for name in names]
     return sorted(files), sorted(closed)
+
+# %% ../nbs/files.ipynb #fa00code
+def ahead(function: Callable, items: Iterable) -> Iterator[tuple]:
+    "Each item, and a future of what the function makes of it: a thread does so, and begins with the next one meanwhile."
+    with ThreadPoolExecutor(1) as thread:
+        before = None
+        for item in items:
+            now, before = before, (item, thread.submit(function, item))
+            if now:
+                yield now
+        if before:
+            yield before

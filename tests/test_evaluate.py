@@ -1,6 +1,5 @@
 """What the evaluation notebooks cannot hold: several processes, workers, peak memory, torchvision's network, real annotations."""
 
-import builtins
 import contextlib
 import io
 import json
@@ -23,9 +22,11 @@ from torch.nn.functional import pad
 from torch.utils.data import Subset, get_worker_info
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from simple_maskrcnn.data.augment import eval_transforms, to_item, train_transforms
 from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 from simple_maskrcnn.data.shapes import mask_boxes
-from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.evaluation.ap import coco_classes, coco_eval, coco_figures, coco_objects, simple_figures
+from simple_maskrcnn.evaluation.evaluate import _with_runs, evaluate
 from simple_maskrcnn.evaluation.mistakes import KINDS, format_mistakes, image_mistakes
 from simple_maskrcnn.network.model import maskrcnn
 
@@ -117,15 +118,66 @@ def test_the_other_backend_gives_the_same(shapes):
                 assert figures == pytest.approx(other["per_class"][kind][name], abs=1e-12)
 
 
+def rectangles(rng, n, categories, side=128):
+    """Objects and detections of one image on a coarse grid: equal IoUs, IoUs at a threshold, equal scores, crowds, odd areas."""
+    things = []
+    for _ in range(2 * n):
+        (x, y), (w, h) = rng.integers(0, 30, 2) * 4, np.minimum(rng.integers(1, 5, 2) * 4, side)
+        mask = np.zeros((side, side), np.uint8, order="F")
+        mask[y:y + h, x:x + w] = 1
+        things.append({"category_id": int(rng.choice(categories)), "bbox": [float(v) for v in (x, y, w, h)],
+                       "segmentation": coco_mask.encode(mask)})
+    odd = [0, 400, 1024, 9216, 1e10]
+    objects = [t | {"iscrowd": int(rng.random() < 0.2), "area": float(rng.choice(odd))} for t in things[:n]]
+    return objects, [things[k + n * int(rng.random() < 0.5)] | {"score": float(np.float32(rng.integers(20) / 20))}
+                     for k in range(n)]
+
+
+@pytest.mark.parametrize("ids, categories, most, limit", [
+    (range(12), [1, 2, 3], 12, 100), (range(30), [4], 3, 11), ([5, 6], [1, 2], 500, 100), ([5, 6], [1], 500, 500),
+    ([-3, 0, 2**31, 2**63 - 1], [7, 2**31, 2**62], 12, 100)], ids=["many", "few", "500", "500 that count", "ids"])
+def test_the_other_backend_agrees_on_ties_crowds_and_empty_images(ids, categories, most, limit):
+    pytest.importorskip("faster_coco_eval", reason="faster-coco-eval is optional and not installed")
+    rng = np.random.default_rng(most)
+    records = []
+    for k, image_id in enumerate(ids):
+        objects, found = rectangles(rng, most if most > 99 else int(rng.integers(0, most + 1)), categories)
+        records.append({"image_id": image_id, "size": (128, 128), "objects": objects if k % 5 != 3 else [],
+                        "detections": found if k % 4 != 2 else []})
+    names = {category: str(category) for category in categories}
+    for kind in ("bbox", "segm"):
+        one, other = (coco_eval(kind, records, names, limit, backend) for backend in ("pycocotools", "faster_coco_eval"))
+        for key in ("precision", "recall", "scores"):
+            np.testing.assert_allclose(np.asarray(other.eval[key]), one.eval[key], rtol=0, atol=1e-15)
+        assert simple_figures(one, records) == simple_figures(other, records)
+        assert 0 < coco_figures(one)["AP"] < 1
+    backends = {coco_classes(backend) for backend in (None, "faster_coco_eval")}
+    assert len(backends) == 1 and coco_classes("pycocotools") == (COCO, COCOeval)
+
+
+def test_a_version_that_was_not_compared_does_not_judge_unasked(monkeypatch):
+    faster = pytest.importorskip("faster_coco_eval", reason="faster-coco-eval is optional and not installed")
+    monkeypatch.setattr(faster, "__version__", "1.9.0")
+    with pytest.warns(UserWarning, match="pycocotools judges: .* is 1.9.0"):
+        assert coco_classes(None) == (COCO, COCOeval)
+    assert coco_classes("faster_coco_eval") == (faster.COCO, faster.COCOeval_faster)
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)  # it is not installed
+    assert coco_classes(None) == (COCO, COCOeval)
+
+
+def test_masks_that_stay_run_lengths_are_the_same(shapes):
+    for transforms, known in ((None, True), (eval_transforms(), True), (lambda image, target: to_item(image, target), False),
+                              (train_transforms(flip=0), False)):
+        data = CocoDataset(shapes.image_dir, shapes.annotation_file, transforms)
+        lean = _with_runs(Subset(data, [3, 0, 7, 12]))
+        assert lean.dataset.runs == known
+        for (image, target), (other, runs) in zip(Subset(data, [3, 0, 7, 12]), lean):
+            assert torch.equal(image, other) and coco_objects(target, (128, 192)) == coco_objects(runs, (128, 192))
+    assert not data.runs and any(data.target(i)["iscrowd"].any() for i in (3, 0, 7, 12))
+
+
 def test_a_missing_backend_is_named(shapes, monkeypatch):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("faster_coco_eval"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
     with pytest.raises(ImportError, match="pip install faster-coco-eval"):
         evaluate(network(), shapes, backend="faster_coco_eval", progress=False)
 

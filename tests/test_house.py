@@ -12,7 +12,7 @@ from conftest import ROOT, child_environment
 LIB = ROOT / "simple_maskrcnn"
 MODULES = sorted(p for p in LIB.rglob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
 ORDER = ["files", "film", "draw", "cards", "network", "data", "evaluation", "training", "inference", "bench", "manners",
-         "cli_data", "cli_explore", "cli"]  # each from
+         "cli_data", "cli_train", "cli_explore", "cli_export", "cli"]  # each from
 ALLOWED = {"network": {*ORDER[:4]}, "inference": {*ORDER[:7]}}
 NAMES = {"maskrcnn", "MaskRCNN", "load_model", "detect", "roi_align", "CocoDataset", "ShapesDataset", "write_shapes",
          "train_transforms", "eval_transforms", "convert", "fit", "evaluate", "predict_files", "explore"}

@@ -104,7 +104,8 @@ def lessons(root: Path) -> list[Path]:
     """Every notebook, in the order in which they are read: the index, then the wings, then what stands beside them."""
     wings = ["", "network", "data", "evaluation", "training", "inference"]
     first = ["index", "tour", "one_page", "background"]
-    last = ["speed", "results", "cli", "cli_data", "cli_explore", "manners", "draw", "cards", "film", "files"]
+    last = ["speed", "results", "cli", "cli_data", "cli_train", "cli_explore", "cli_export", "manners", "draw", "cards", "film",
+            "files"]
     def key(path):
         wing, stem = path.parent.relative_to(root / "nbs").as_posix().replace(".", ""), path.stem
         after = 1 if wing else 0 if stem in first else 2

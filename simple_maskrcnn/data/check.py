@@ -29,7 +29,8 @@ from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
 from simple_maskrcnn.data.hints import (
-    FAINT, GROWN, LEAK, MANY, SHRUNK, UNMET, alike, annotation_rows, behind, check_network, middle,
+    FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, UNLIKE, UNMET, alike, annotation_rows, behind, check_network, listed_again,
+    middle, unlike,
 )
 from .images import SoundFile, examine, max_pixels
 from .loader import SeededDataset
@@ -44,11 +45,11 @@ BROKEN = "image cannot be decoded"
 
 
 def image_fault(
-    path: Path, size: tuple[int, int], pages=None,  # height, width; pages: as of `read_image`
+    path: Path, size: tuple[int, int], pages=None, bands=None,  # height, width; pages and bands: as of `read_image`
 ) -> tuple[tuple[str, str] | None, list]:  # kind and value, None if it can be read and has this size; notes as of `examine`
     "What is wrong with an image file, and what is to be noted of one that is sound."
     try:
-        (height, width), notes = examine(path, pages)
+        (height, width), notes = examine(path, pages, bands)
     except Exception as error:  # the system may raise others than `named_errors` knows
         error = error.__cause__ or error  # that of `examine` says more than the place has room for
         kind = {SoundFile: "image is sound, but not read", FileNotFoundError: "image file is missing"}
@@ -111,7 +112,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
     parts = dataset.segmentations(index)
     key, name, problems, notes = dataset.image_ids[index], str(dataset.file_names[index]), [], []
     path, place, piece = dataset.image_dir / name, f"id {key}, file_name {name}", None
-    fault, said = image_fault(path, size, dataset.pages)
+    fault, said = image_fault(path, size, dataset.pages, dataset.bands)
     for found, told in ((problems, [fault] if fault else []), (notes, said)):
         found += [(kind, f"{place}: {detail}") for kind, detail in told]
     if not fault:
@@ -142,7 +143,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
 NOTHING, MISSING = "nothing to learn from", "class without objects"
 COPY, CROWDS = "same picture under two names", "many crowds, which are not learnt"
 FILLED = "masks that fill their boxes: was more than boxes annotated?"
-KEPT = EMPTY, MISFIT, CORNERS  # with `skip_bad=True`; what else is a problem is left out
+KEPT = EMPTY, MISFIT, CORNERS, HALVES  # with `skip_bad=True`; what else is a problem is left out
 
 
 def check_dataset(
@@ -157,6 +158,8 @@ def check_dataset(
     looks = look_at_all(dataset, indices := sorted(set(indices)), progress)
     problems, notes = report["problems"], {kind: list(places) for kind, places in dataset.notes.items()}
     found = [(kind, place) for kind, places in dataset.problems.items() for place in places]
+    again = [(i, first) for first, *others in listed_again(dataset, indices) for i in others]
+    found += [(HALVES, place) for pair in again if (place := unlike(dataset, *pair))]
     for kind, place in found + [pair for seen in looks for pair in seen["problems"]]:
         told, fate = (notes, " (kept)" if kind in KEPT else " (left out)") if dataset.skip_bad else (problems, "")
         told.setdefault(kind + fate, []).append(place)
@@ -172,15 +175,18 @@ def check_dataset(
     crowds = f"{counts['crowds']} of {len(rows)} annotations have iscrowd 1; those of single objects should have 0"
     likely = {}  # files with the same piece, as the looks remember it
     for i, seen in zip(indices, looks):
-        likely.setdefault(seen["piece"], {})[dataset.image_dir / str(dataset.file_names[i])] = None
-    copies = [group for piece, files in likely.items() if piece and len(files) > 1 for group in alike([*files])]
+        likely.setdefault(seen["piece"], {})[dataset.image_dir / str(dataset.file_names[i])] = i
+    copies = [[files[path] for path in group] for piece, files in likely.items() if piece and len(files) > 1
+              for group in alike([*files])]
+    differ = {(*group,): [place for i in group if (place := unlike(dataset, i, group[0]))] for group in copies}
     if not len(areas):
         problems[NOTHING] = [crowds if len(rows) else f"no annotations for {len(indices)} images"]
     sides = (dataset._boxes[:, 2:] - dataset._boxes[:, :2])[rows[single]]
     full = int((areas >= 0.97 * sides.prod(1)).sum())
     notes |= {CROWDS: [crowds] * (len(areas) < 9 * counts["crowds"] and len(areas) > 0),
               FILLED: [f"{full} of {len(areas)} objects"] * (len(areas) > 20 and full > 0.9 * len(areas)),
-              COPY: [" is ".join(path.relative_to(dataset.image_dir).as_posix() for path in group) for group in copies],
+              UNLIKE: sum(differ.values(), []),
+              COPY: [" is ".join(Path(dataset.file_names[i]).as_posix() for i in group) for group in differ if not differ[group]],
               MISSING: [name for name, n in report["classes"].items() if not n]}
     if len(areas):
         report["sizes"] = dict(zip(("smallest", "median", "largest"), np.quantile(areas, [0, 0.5, 1]).tolist()))
@@ -200,7 +206,7 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
-    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, GROWN, FAINT,
+    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, GROWN, FAINT,
     UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
@@ -233,7 +239,8 @@ READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # w
 def fingerprint(dataset: CocoDataset, index: int) -> str:
     "A digest of all that `look` looks at. It opens no image: what the disk says of the file stands for its content."
     own, (start, end), path = dataset.own(index), dataset._offsets[index : index + 2], dataset.file_names[index]
-    values = [VERSION, PIL.__version__, READERS, max_pixels(), dataset.pages, str(path), dataset.image_sizes[index].tolist()]
+    reader = PIL.__version__, READERS, max_pixels(), dataset.pages, *(dataset.bands or ())[:1]
+    values = [VERSION, *reader, str(path), dataset.image_sizes[index].tolist()]
     try:  # the time of the last change (ctime) is also that of a permission, and no program can set it
         file = os.stat(path := dataset.image_dir / str(path))
         values += [file.st_size, file.st_mtime_ns, file.st_ctime_ns, file.st_ino, os.access(path, os.R_OK)]
@@ -316,7 +323,7 @@ def open_anyway(image_dir: str | Path, annotation_file: str | Path, progress: bo
 def check_files(
     image_dir: str | Path, annotation_file: str | Path,
     progress: bool = True,  # show a bar
-    **options,  # boxes_from_masks, outside, pages: as of `CocoDataset`
+    **options,  # boxes_from_masks, outside, pages, channels: as of `CocoDataset`
 ) -> dict:  # as of `check_dataset`, and of a network with usual settings
     "The same for files that may be too bad to be opened as a dataset: bad records are among the problems."
     return open_anyway(image_dir, annotation_file, progress, **options)[1]

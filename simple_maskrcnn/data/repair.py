@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from simple_maskrcnn.data.check import (
 )
 from .coco import CocoDataset, sealed
 from .convert import below, refuse_foreign
+from .hints import HALVES, listed_again, unlike
 from .records import UNLISTED, check_coco, load_coco, merge_runs, problem_report, rle_counts, whole
 from ..files import printable, write_atomic
 
@@ -57,28 +57,20 @@ def pieces(text: str) -> dict[str, str | list[str]]:  # of the file → field �
         at = skip(end, ",")
     return found
 
-
-def _same(old, new) -> bool:  # values of JSON; of an object, the fields that the new one has
-    if type(old) is not type(new):
-        return False
-    if type(new) is dict:
-        return all(_same(old.get(key), value) for key, value in new.items())
-    return old is new or (json.dumps(old) == json.dumps(new) if type(new) is list else old == new)  # 7.0 in a list is no 7
-
-
+# %% ../../nbs/data/15_repair.ipynb #d0c150a2
 class Draft:
     "An annotation file whose records are changed or dropped; the others keep their bytes."
 
-    def __init__(self, file: Path, content: dict):  # content: of `load_coco`
+    def __init__(self, file: Path, records: dict):  # records: of `load_coco`
         raw = file.read_bytes()
-        self.texts, self.content = pieces(raw.decode(json.detect_encoding(raw), "surrogatepass")), content
+        self.texts, self.records = pieces(raw.decode(json.detect_encoding(raw), "surrogatepass")), records
         self.repaired = {}  # kind and what was done → places
 
     def note(self, kind: str, fate: str, *places: str) -> None:
         self.repaired.setdefault(f"{kind}: {fate}", []).extend(places)
 
     def change(self, name: str, position: int, fields: dict, gone: Iterable[str] = ()) -> None:
-        record = self.content[name][position]
+        record = self.records[name][position]
         for key, new in fields.items():
             record[key] = {**old, **new} if type(old := record.get(key)) is type(new) is dict else new
         for key in gone:
@@ -88,17 +80,20 @@ class Draft:
     def drop(self, name: str, position: int) -> None:
         self.texts[name][position] = None
 
-    def position_of(self, name: str) -> dict:  # id → position, of the records that are left
-        return {record["id"]: k for k, (record, text) in enumerate(zip(self.content[name], self.texts[name])) if text is not None}
+    def left(self, name: str) -> dict:  # position → record, of those that are left
+        return {k: record for k, record in enumerate(self.records[name]) if self.texts[name][k] is not None}
+
+    def content(self) -> dict:
+        return {key: [*self.left(key).values()] if key in LISTS else self.records[key] for key in self.texts}
 
     def text(self, **info) -> bytes:  # info: fields for the file's own
-        parts = {key: "[\n" + ",\n".join(filter(None, value)) + "\n]" if key in LISTS else value
-                 for key, value in self.texts.items() if key != "info"}
-        rest = ",\n".join(f"{json.dumps(key)}: {value}" for key, value in parts.items()) + "}\n"
-        own = self.content.get("info")
-        own = {key: value for key, value in own.items() if key != "content"} if type(own) is dict else {}
-        head = sealed(json.loads("{" + rest), **{**own, **info})["info"]
-        return (f'{{"info": {json.dumps(head)},\n' + rest).encode("utf-8", "surrogatepass")
+        content, parts = self.content(), {"info": ""}
+        own = own if type(own := content.pop("info", None)) is dict else {}
+        own = {key: value for key, value in own.items() if key != "content"}
+        parts |= self.texts | {key: "[\n" + ",\n".join(filter(None, self.texts[key])) + "\n]" for key in LISTS}
+        parts["info"] = json.dumps(sealed(content, **own | info)["info"])
+        text = ",\n".join(f"{json.dumps(key)}: {value}" for key, value in parts.items())
+        return f"{{{text}}}\n".encode("utf-8", "surrogatepass")
 
 # %% ../../nbs/data/15_repair.ipynb #d0c15011
 # kinds of notes that are not the reason why a record is written anew
@@ -114,6 +109,12 @@ def _positions(found: dict) -> dict:  # of problems or notes: list → position 
     return table
 
 
+def _same(old, new) -> bool:  # values of JSON; of an object, the fields that the new one has
+    if type(old) is type(new) is dict:
+        return all(_same(old.get(key), value) for key, value in new.items())
+    return old is new or json.dumps(old) == json.dumps(new)  # 7.0 is no 7
+
+# %% ../../nbs/data/15_repair.ipynb #d0c150a5
 def _rescued(content: dict, bad: dict, read: Callable) -> Iterator[tuple[int, dict, str]]:  # position, record, fate
     "Annotations of which only the box or the area is bad; both can be had from the mask."
     rows = [k for k in bad if type(content["annotations"][k]) is dict]
@@ -130,23 +131,22 @@ def _rescued(content: dict, bad: dict, read: Callable) -> Iterator[tuple[int, di
             yield k, record, "box taken from the mask" if boxes else "area taken from the mask"
         rows = [k for j, k in enumerate(rows) if j in lost]
 
-
+# %% ../../nbs/data/15_repair.ipynb #d0c150a7
 def mend_records(draft: Draft, image_dir: Path, names: list[str], label_of: dict, said: dict, outside: bool, pages) -> None:
     "Write each record as it is read, drop those that cannot be, and take boxes and areas from masks where only they are bad."
     def read(content, boxes):
         return check_coco(content, label_of, image_dir, boxes, outside, pages)
 
-    content = draft.content
+    content = draft.records
     images, annotations, problems, notes = read(content, False)
     del notes[UNLISTED]  # names of files
     bad, told = _positions(problems), _positions(notes | said)
-    good = {name: [k for k in range(len(content[name])) if k not in bad[name]] for name in LISTS}
-    used = {"images": dict(zip(good["images"], images, strict=True)),
-            "annotations": dict(zip(good["annotations"], annotations, strict=True)),
-            "categories": {k: {"id": (key := whole(record["id"])), "name": names[label_of[key]]}
-                           for k, record in enumerate(content["categories"])}}
     first = {whole(record["id"]): k for k, record in reversed([*enumerate(content["categories"])])}
     bad["categories"] = {k: found for k, found in told["categories"].items() if first[whole(content["categories"][k]["id"])] != k}
+    read_as = {"images": images, "annotations": annotations,
+               "categories": [{"id": key, "name": names[label_of[key]]} for key in sorted(first, key=first.get)]}
+    good = {name: [k for k in range(len(content[name])) if k not in bad[name]] for name in LISTS}
+    used = {name: dict(zip(good[name], read_as[name], strict=True)) for name in LISTS}
     taken = {record["id"] for record in annotations}
     free = (number for number in itertools.count(1) if number not in taken)
     for k, record, fate in _rescued(content, bad["annotations"], read):
@@ -162,8 +162,6 @@ def mend_records(draft: Draft, image_dir: Path, names: list[str], label_of: dict
             for kind, place in found:
                 draft.note(kind, "dropped", place)
         for k, record in used[name].items():
-            if k in bad[name]:
-                continue
             old = content[name][k]
             fields = {key: value for key, value in record.items() if not _same(old.get(key), value)}
             gone = [key for key in old if key not in record] if name != "categories" else []
@@ -197,24 +195,13 @@ def _fate(kind: str) -> str | None:
     return {EMPTY: "dropped", FAR: "area taken from the mask"}.get(kind)
 
 
-def _drop_copies(draft: Draft, dataset: CocoDataset, places: list[str], position: dict) -> None:
-    "Of objects with the same mask, class and iscrowd in one picture, the first stays."
-    for index in blamed(dataset, places):
-        seen, key, name = {}, dataset.image_ids[index], dataset.file_names[index]
-        for row, rle in enumerate(dataset.rles(index), start=int(dataset._first[index])):
-            number = int(dataset.annotation_ids[row])
-            mask = int(dataset._labels[row]), int(dataset._crowd[row]), *merge_runs(rle_counts(rle["counts"]))
-            if number in position and seen.setdefault(mask, number) != number:
-                draft.drop("annotations", position.pop(number))
-                draft.note(TWICE, "dropped", f"id {number}, image_id {key}, file_name {name}: as id {seen[mask]}, which stays")
-
-
 def mend_objects(draft: Draft, dataset: CocoDataset, report: dict) -> None:  # of the file with mended records
     "Drop what has no picture or no pixel, and copies; take boxes and areas from the masks where they are off."
-    found, images, position = report["problems"] | report["notes"], draft.position_of("images"), draft.position_of("annotations")
+    found = report["problems"] | report["notes"]
+    images, position = ({record["id"]: k for k, record in draft.left(name).items()} for name in LISTS[:2])
     for index, places in blamed(dataset, found.get(BROKEN, [])).items():
         if os.access(dataset.image_dir / str(dataset.file_names[index]), os.R_OK):  # else it may be sound
-            draft.drop("images", images[int(dataset.image_ids[index])])
+            draft.drop("images", images.pop(int(dataset.image_ids[index])))
             draft.note(BROKEN, "dropped, with its objects", *places[None])
             for number in dataset.annotation_ids[dataset.own(index)].tolist():
                 draft.drop("annotations", position.pop(number))
@@ -232,7 +219,31 @@ def mend_objects(draft: Draft, dataset: CocoDataset, report: dict) -> None:  # o
                     draft.change("annotations", position[number], {"area": int(coco_mask.area(rle))})
                 else:
                     draft.change("annotations", position[number], {"bbox": coco_mask.toBbox(rle).tolist()})
-    _drop_copies(draft, dataset, found.get(TWICE, []), position)
+    groups = listed_again(dataset, range(len(dataset))) if HALVES in found else []
+    groups = [[first, *more] for first, *others in groups if (more := [i for i in others if unlike(dataset, i, first)])]
+    joined = {index for group in groups for index in group}
+    for group in groups + [[index] for index in blamed(dataset, found.get(TWICE, [])) if index not in joined]:
+        _join(draft, dataset, group, images, position)
+
+# %% ../../nbs/data/15_repair.ipynb #d0c150b1
+def _join(draft: Draft, dataset: CocoDataset, group: list[int], images: dict, position: dict) -> None:  # ids → positions
+    "The first of these pictures gets the objects of all; of those that are the same the first stays."
+    seen, first = {}, int(dataset.image_ids[group[0]])
+    for index in group if first in images else ():  # else the file is broken
+        key, name = int(dataset.image_ids[index]), dataset.file_names[index]
+        for row, rle in enumerate(dataset.rles(index), start=int(dataset._first[index])):
+            number = int(dataset.annotation_ids[row])
+            mask = int(dataset._labels[row]), int(dataset._crowd[row]), *merge_runs(rle_counts(rle["counts"]))
+            if number not in position:
+                continue
+            if seen.setdefault(mask, number) != number:
+                draft.drop("annotations", position.pop(number))
+                draft.note(TWICE, "dropped", f"id {number}, image_id {key}, file_name {name}: as id {seen[mask]}, which stays")
+            elif key != first:
+                draft.change("annotations", position[number], {"image_id": first})
+        if key != first:
+            draft.drop("images", images.pop(key))
+            draft.note(HALVES, "joined", f"id {key}, file_name {name}: its objects are those of id {first}")
 
 # %% ../../nbs/data/15_repair.ipynb #d0c15016
 MADE_BY = "simple_maskrcnn.check"
@@ -255,37 +266,30 @@ def judge_copy(annotation_file: Path, output: Path) -> None:
     refuse_foreign([output], MADE_BY)
     judge_folder(output)
 
-
+# %% ../../nbs/data/15_repair.ipynb #d0c150b3
 def repair(
     image_dir: str | Path, annotation_file: str | Path,  # as of `CocoDataset`
     output: str | Path,  # gets the repaired copy, such as repaired.json
     progress: bool = True,  # show a bar
-    outside: bool = False, pages=None,  # as of `CocoDataset`
+    outside: bool = False, pages=None, channels: int | None = None, content: dict | None = None,  # as of `CocoDataset`
 ) -> dict:  # file; repaired: kind and what was done → places; left: as of `check_files`, of the copy
     "Write a copy of an annotation file in which is mended what can be in one way only; all else stays, byte for byte."
     image_dir, file, output = Path(image_dir), Path(annotation_file), Path(output)
     judge_copy(file, output)
-    content, names, label_of, said = load_coco(file)
+    content, names, label_of, said = load_coco(file, content)
     draft, options = Draft(file, content), {"outside": outside, "pages": pages}
     mend_records(draft, image_dir, names, label_of, said, **options)
-    if not any(draft.texts["images"]):
+    options["channels"] = channels
+    if not draft.left("images"):
         raise ValueError(f"no record of a picture in {printable(file)} can be used, and nothing was written; is "
                          f"{printable(image_dir)} the folder of its pictures?")
-    with tempfile.TemporaryDirectory() as scratch:
-        half = Path(scratch, "half.json")
-        half.write_bytes(draft.text())
-        _remember(file, half)
-        mend_objects(draft, *open_anyway(image_dir, half, progress, **options))
-        text = draft.text(made_by=MADE_BY, image_dir=below(image_dir, output.parent))
-        write_atomic(output, lambda copy: copy.write(text))
-        _remember(half, output)
-    return {"file": output, "repaired": draft.repaired, "left": check_files(image_dir, output, progress, **options)}
-
-
-def _remember(file: Path, copy: Path) -> None:
-    "What was looked at for one annotation file need not be looked at again for its copy."
     with suppress(OSError):
-        shutil.copyfile(cache_of(file), cache_of(copy))
+        shutil.copyfile(cache_of(file), cache_of(output))
+    mend_objects(draft, *open_anyway(image_dir, output, progress, content=draft.content(), **options))
+    text = draft.text(made_by=MADE_BY, image_dir=below(image_dir, output.parent))
+    write_atomic(output, lambda copy: copy.write(text))
+    left = check_files(image_dir, output, progress, content=draft.content(), **options)
+    return {"file": output, "repaired": draft.repaired, "left": left}
 
 
 def format_repair(done: dict) -> str:  # of `repair`

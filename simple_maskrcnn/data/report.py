@@ -10,19 +10,22 @@ import hashlib
 import html
 import os
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from pycocotools import mask as coco_mask
 
+from .bands import bands_as, measure
 from .check import format_check, open_anyway
 from .coco import CocoDataset
 from .hints import check_parts
 from .images import read_image
+from .records import read_json
 from .repair import blamed, format_repair, judge_copy, judge_folder, repair
 from ..draw import COLORS, show_boxes, show_image, show_masks
 from ..files import printable, write_atomic
@@ -42,7 +45,7 @@ def _window(boxes: np.ndarray, size: tuple[int, int]) -> list[int]:  # x1 y1 x2 
 def show_finding(dataset: CocoDataset, index: int, rows: list[int]) -> bytes | None:  # JPEG; None: it cannot be read
     "A picture with its boxes in grey, cut around the blamed objects, whose masks, outlines and boxes are red."
     try:
-        image = read_image(dataset.image_dir / str(dataset.file_names[index]), dataset.pages)
+        image = read_image(dataset.image_dir / str(dataset.file_names[index]), dataset.pages, dataset.bands)
     except (ValueError, OSError, MemoryError):
         return None
     height, width = image.shape[1:]
@@ -78,21 +81,23 @@ section { border-top: 1px solid GrayText; margin-top: 1.5rem } h3 { margin: 1rem
 table { border-collapse: collapse; margin: .75rem 0 } td { padding: .1rem 1rem .1rem 0; vertical-align: top }
 td + td { text-align: right }
 ul { padding-left: 1.2rem } b { border: 1px solid; border-radius: .3rem; padding: 0 .4rem; font-weight: 600 }
+.mended b { color: light-dark(#1b6e3c, #7ad99a) }
 .problems b { color: light-dark(#b3261e, #ff8a80) } .notes b { color: light-dark(#5c5c5c, #b0b0b0) }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr)); gap: 1rem }
 figure { margin: 0 } img { width: 100%; max-height: 20rem; object-fit: contain } figcaption, li { font-size: .85rem }
 """
 
-
+# %% ../../nbs/data/16_report.ipynb #4ep16e03
 def _text(value: object) -> str:
     "A name or a place as HTML: no markup, one line, its direction kept to itself."
     return f"<bdi>{html.escape(printable(value))}</bdi>"
 
 
-def _kind(dataset: CocoDataset, kind: str, places: list[str], part: str, phrase: Callable) -> str:  # part: problems or notes
-    "One kind of finding: how often, where first, and the pictures that have most of it."
+def _kind(dataset: CocoDataset | None, kind: str, places: list[str], part: str, phrase: Callable) -> str:  # part: class in STYLE
+    "One kind of finding: how often, where first, and the pictures that have most of it; without a dataset, none."
     figures, told = [], [f"<li>{_text(phrase(place))}</li>" for place in places[:PLACES]]
-    most = sorted(blamed(dataset, places).items(), key=lambda pair: -sum(map(len, pair[1].values())))
+    found = blamed(dataset, places) if dataset else {}
+    most = sorted(found.items(), key=lambda pair: -sum(map(len, pair[1].values())))
     for index, rows in most[:PICTURES]:
         if shown := show_finding(dataset, index, [row for row in rows if row is not None][:20]):
             name, n = dataset.file_names[index], sum(map(len, rows.values()))
@@ -104,14 +109,15 @@ def _kind(dataset: CocoDataset, kind: str, places: list[str], part: str, phrase:
     return (f'<section class="{part}"><h3><b>{len(places):,}</b> {_text(kind)}</h3>\n<ul>{"".join(told)}{rest}</ul>{shown}'
             "</section>\n")
 
-
+# %% ../../nbs/data/16_report.ipynb #4ep16e05
 def report_page(
     parts: list[tuple[CocoDataset, dict]],  # datasets, each with its report, as of `open_anyway`
     phrase: Callable = str,  # puts advice into other words: as options of a command
+    mended: Sequence[dict] = (),  # what became of each, as of `repair`
 ) -> str:
     "The check as one page of HTML that needs nothing else: counts, each kind of finding, its first places and worst pictures."
     body = []
-    for dataset, report in parts:
+    for (dataset, report), done in zip_longest(parts, mended):
         numbers = report["counts"] | {f"pixels of the {what} object": round(n) for what, n in report["sizes"].items()}
         rows = [f"<tr><td>{_text(what)}</td><td>{n:,}</td></tr>" for what, n in numbers.items()]
         classes = [f"<tr><td>{_text(name)}</td><td>{n:,}</td></tr>" for name, n in report["classes"].items()]
@@ -121,13 +127,18 @@ def report_page(
         for part, title in (("problems", "Problems, to be mended before training"), ("notes", "Notes, good to know")):
             body.append(f"<h2>{title}: {len(report[part]) or 'none'}</h2>\n")
             body += [_kind(dataset, kind, places, part, phrase) for kind, places in report[part].items()]
+        if done:
+            problems, notes = (len(done["left"][part]) or "no" for part in ("problems", "notes"))
+            body.append(f"<h2>Mended in the copy {_text(done['file'].name)}: {len(done['repaired']) or 'nothing'}</h2>\n"
+                        f"<p>In it are left: problems of {problems} kind{'s' * (problems != 1)}, notes of {notes}.</p>\n")
+            body += [_kind(None, kind, places, "mended", phrase) for kind, places in done["repaired"].items()]
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # whatever slipped through could do nothing
     return (f'<html lang="en">\n<head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Check of a dataset</title>'
             f"<style>{STYLE}</style></head>\n<body><h1>Check of a dataset</h1>\n"
             f"<p>Red: the object in question. Grey: the boxes beside it.</p>\n{''.join(body)}</body>\n</html>\n")
 
-
+# %% ../../nbs/data/16_report.ipynb #4ep16e07
 def _marked(page: str) -> str:
     return f"<!doctype html><!-- simple_maskrcnn.check {hashlib.sha256(page.encode()).hexdigest()} -->\n{page}"
 
@@ -145,10 +156,10 @@ def judge_report(file: Path) -> None:
                          "Choose another place for the report, or move the file away.")
 
 
-def write_report(file: str | Path, parts: list[tuple[CocoDataset, dict]], phrase: Callable = str) -> Path:  # as of `report_page`
+def write_report(file: str | Path, *arguments) -> Path:  # as of `report_page`
     "Write the page, whole or not at all."
     judge_report(file := Path(file))
-    page = _marked(report_page(parts, phrase)).encode("utf-8", "backslashreplace")
+    page = _marked(report_page(*arguments)).encode("utf-8", "backslashreplace")
     write_atomic(file, lambda draft: draft.write(page))
     return file
 
@@ -160,29 +171,37 @@ def doctor(
     tell: Callable = print,  # is called with each piece of text
     phrase: Callable = str,  # puts advice into other words: as options of a command
     progress: bool = True,  # show a bar
-    **options,  # boxes_from_masks, outside, pages: as of `CocoDataset`
+    **options,  # boxes_from_masks, outside, pages, channels: as of `CocoDataset`
 ) -> list[dict]:  # as of `check_files`, of each part, or of its copy
-    "Check a dataset, and if wanted show what was found and repair it."
+    "Check a dataset, and if wanted repair it and show what was found and mended."
     copies = {part: fix.with_name(f"{fix.stem}_{part}{fix.suffix}") if len(places) > 1 else fix for part in places if fix}
     for part, copy in copies.items():
         judge_copy(places[part][1], copy)
     if report:
         judge_report(report)
-    seen, leaks, left = [], {}, []
-    for place in places.values():
-        data, said = open_anyway(*place, progress, **options)
+    seen, contents, done, leaks = [], [], [], {}
+    for folder, file in places.values():
+        data, said = open_anyway(folder, file, progress, content=(content := read_json(file)), **options)
         leaks = check_parts(seen[0][0], data) if seen else {}
         said["notes"] |= leaks
-        tell(phrase(f"{place[0]}, {place[1]}\n{format_check(said)}"))
+        lines = [f"{folder}, {file}", format_check(said)]
+        if data.bands:
+            with suppress(ValueError):  # if none of its pictures can be read, which is said
+                found, told = measure(data, *data.bands)
+                data.bands, lines = bands_as(found["channels"], found.get("value_range")), [*lines, told]
+        tell(phrase("\n".join(lines)))
         if not said["counts"]["images"]:
-            raise ValueError(f"{place[1]} has no images that can be used")
+            raise ValueError(f"{file} has no images that can be used")
         seen.append((data, said))
-    if report:
-        tell(f"the same with pictures: {write_report(report, seen, phrase)}")
-    for part, copy in copies.items():
-        done = repair(*places[part], copy, progress, **{key: options[key] for key in ("outside", "pages") if key in options})
-        tell(phrase(format_repair(done)))
-        left.append(done["left"])
-    found = left or [said for _, said in seen]
+        contents += [content] * bool(fix)
+    options.pop("boxes_from_masks", None)
+    try:
+        for place, copy, content in zip(places.values(), copies.values(), contents):
+            done.append(repair(*place, copy, progress, content=content, **options))
+            tell(phrase(format_repair(done[-1])))
+    finally:
+        if report:
+            tell(f"the same with pictures: {write_report(report, seen, phrase, done)}")
+    found = [each["left"] for each in done] or [said for _, said in seen]
     found[-1]["notes"] |= leaks
     return found

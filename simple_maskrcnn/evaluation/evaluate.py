@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from copy import copy
 from functools import reduce
 from pathlib import Path
 
@@ -28,11 +29,13 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from ..data.bands import share_bands
+from ..data.augment import eval_transforms
 from ..data.coco import CocoDataset
-from ..data.hints import behind, categories_of, names_of
+from ..data.hints import behind, categories_of, classes_seen, names_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..data.records import load_coco
-from ..files import hold, progress_bar, write_atomic
+from ..files import hold, printable, progress_bar, write_atomic
 from ..network.weights import tensors_not_finite
 
 # %% ../../nbs/evaluation/02_evaluate.ipynb #756fbec7
@@ -58,9 +61,12 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
             warnings.warn("the model has no class names: its labels are taken for the dataset's by number; set model.class_names",
                           stacklevel=3)
         return categories, category_of, category_of
-    if unknown := [name for name in names[1:] if name not in own[1:]]:
+    seen = classes_seen(dataset)
+    if unknown := [name for name in names[1:] if name not in own[1:] and (seen is None or name in seen)]:
         raise ValueError(f"the model has no class {unknown[0]!r}; its classes are {list(own[1:])[:9]}. If only the names "
                          "differ, give it the dataset's: set model.class_names, or class_names in its config.json")
+    if bare := [name for name in names[1:] if name not in own[1:]]:
+        warnings.warn(f"the model has no class '{printable(bare[0])}', and no image has an object of it: no AP (–)", stacklevel=3)
     by_name = {name: category for category, name in categories.items()}
     return categories, category_of, {label: by_name.get(name) for label, name in enumerate(own) if label}
 
@@ -68,7 +74,7 @@ def label_maps(model: nn.Module, dataset: Dataset) -> tuple[dict | None, dict | 
 def own_labels(maps: tuple) -> dict:  # of `label_maps`
     "The model's label of each of the dataset's; empty where nobody has names."
     label_of = {category: label for label, category in (maps[2] or {}).items()}
-    return {label: label_of[category] for label, category in (maps[1] or {}).items()}
+    return {label: label_of[category] for label, category in (maps[1] or {}).items() if category in label_of}
 
 
 def _translate(things: list[dict], category_of: dict | None, whose: str) -> list[dict]:
@@ -199,10 +205,21 @@ def record_of(place: int, image: Tensor, target: dict, result: dict, exact: bool
             "detections": _translate(coco_detections(result, size, exact), maps[2], "the network's answer")}
 
 
+def _with_runs(dataset: Dataset) -> Dataset:
+    "The same, but the masks of a `CocoDataset` that changes none stay run lengths: decoded, they would be encoded again."
+    data, indices = behind(dataset)
+    steps = getattr(transforms := getattr(data, "transforms", None), "transforms", transforms)
+    if type(data) is not CocoDataset or steps not in (None, eval_transforms().transforms):
+        return dataset
+    data = copy(data)
+    data.runs, data.transforms = True, None
+    return Subset(data, indices)
+
+
 def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
     "`batches` as (number, places): what is and what was found in each image; the number of images and the losses of each batch."
     records, parts, ids, exact = [], [], _image_ids(dataset), bool(_of(model, "exact_masks"))
-    label_of = own_labels(maps)
+    label_of, dataset = own_labels(maps), dataset if losses else _with_runs(dataset)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = make_loader(dataset, num_workers=num_workers, batch_sampler=[batch for _, batch in batches])
     for (images, targets), (number, batch) in zip(progress_bar(loader, "evaluate", disable=not progress), batches):
@@ -248,10 +265,8 @@ def check_finite(model: nn.Module) -> None:
 
 def _truth(records: list[dict]) -> str:
     "A number for what was to be found, and where: the same only for the same."
-    digest = hashlib.sha256()
-    for record in records:
-        digest.update(repr([record[key] for key in ("place", "size", "objects")]).encode())
-    return digest.hexdigest()
+    told = (repr([record[key] for key in ("place", "size", "objects")]) for record in records)
+    return hashlib.sha256("".join(told).encode()).hexdigest()
 
 
 def write_results(
@@ -277,7 +292,7 @@ def evaluate(
     batch_size: int = 1,
     num_workers: int = 0,  # processes that read images; 0: in this one
     max_detections: int = 100,  # of one class in one image, above 10; the last AR is named after it
-    backend: str = "pycocotools",  # or "faster_coco_eval": the same figures sooner
+    backend: str | None = None,  # "pycocotools", "faster_coco_eval"; None: the faster one, where it is installed
     losses: bool = False, mistakes: bool = False,  # also the losses, and what `count_mistakes` says, from the same pass
     score_threshold: float = 0.5,  # for the mistakes: detections with less do not count
     accelerator: Accelerator | None = None,  # its processes share the work, and all return the same
@@ -296,6 +311,7 @@ def evaluate(
         raise ValueError(f"max_detections={max_detections}: it must be above 10, for COCO counts 1 and 10 in any case")
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
+    share_bands(model, parts_of(dataset))
     _warn_of_limits(model, max_detections)
     _warn_of_objects(dataset, max_detections)
     coco_classes(backend)  # is it there?

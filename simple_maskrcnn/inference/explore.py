@@ -17,6 +17,7 @@ from pathlib import Path
 
 from torch import nn
 
+from ..data.bands import bands_of
 from ..data.coco import CocoDataset
 from ..data.pairs import SUFFIXES
 from ..evaluation.mistakes import KINDS
@@ -204,7 +205,7 @@ class Explorer:
     def _uploaded(self, change: dict) -> None:
         for file in change["new"]:
             try:
-                image = read_upload(file["name"], bytes(file["content"]))
+                image = read_upload(file["name"], bytes(file["content"]), bands_of(self.model))
             except ValueError as error:
                 return self.say(str(error), "error:")
             self.names.append(f"{file['name']} (yours)")

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from ..data.hints import behind
+from ..data.bands import Bands, bands_of, share_bands
 from ..data.images import read_image
 from ..data.pairs import SUFFIXES
-from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels, record_of
+from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels, parts_of, record_of
 from ..evaluation.mistakes import judge, mistake_costs
 from ..files import printable
 from .predict import find_images, to_image
@@ -26,8 +27,10 @@ from .views import Sheet, draw_trace, in_sight, named, several, trace_table
 # %% ../../nbs/inference/06_gallery.ipynb #ex07open
 def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore` → a list and a function
     "Names of the pictures; and from a number to the picture and what is true in it, or None."
+    bands = bands_of(model)
     plain = isinstance(images, str | list | tuple) or hasattr(images, "dtype")  # tensors and arrays, too
     if hasattr(images, "__getitem__") and not plain:  # a dataset
+        share_bands(model, parts_of(images))
         label_of = own_labels(label_maps(model, images))
         data, places = behind(images)  # of a `Subset`
         names = [str(data.file_names[i] if hasattr(data, "file_names") else i) for i in places]
@@ -42,13 +45,13 @@ def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore`
         files, root = find_images(images)
         if not any(file.is_file() for file in files):
             raise ValueError(f"there is no picture at {printable(images)}; looked for {', '.join(SUFFIXES)}")
-        return [file.relative_to(root).as_posix() for file in files], lambda i: (read_image(files[i]), None)
+        return [file.relative_to(root).as_posix() for file in files], lambda i: (read_image(files[i], bands=bands), None)
     many = list(images) if isinstance(images, list | tuple) else [images]
     names = [str(x) if isinstance(x, str | Path) else f"picture {k}" for k, x in enumerate(many)]
-    return names, lambda i: (to_image(many[i]), None)
+    return names, lambda i: (to_image(many[i], bands), None)
 
 
-def read_upload(name: str, content: bytes) -> torch.Tensor:  # a file that somebody has sent
+def read_upload(name: str, content: bytes, bands: Bands | None = None) -> torch.Tensor:  # a file that somebody has sent
     "The picture in it; a ValueError in one sentence if it is none."
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
@@ -57,7 +60,7 @@ def read_upload(name: str, content: bytes) -> torch.Tensor:  # a file that someb
         path = Path(folder, f"upload{suffix}")
         path.write_bytes(content)
         try:
-            return read_image(path)
+            return read_image(path, bands=bands)
         except (OSError, ValueError) as error:
             why = re.split("[.:] ", str(error).replace(str(path), "").strip(" :"))[0]
             raise ValueError(f"{printable(name)[:80]} is no picture that can be read: it {printable(why)[:160]}") from error
@@ -132,7 +135,7 @@ def judge_pictures(model: nn.Module, count: int, item, report=lambda k: None) ->
         image, target = item(i)
         if target is not None:
             with evaluation_mode(model):
-                batch = [to_image(image).to(next(model.parameters()).device)]
+                batch = [to_image(image, bands_of(model)).to(next(model.parameters()).device)]
                 (answer,) = model.predict(batch, paste=False) if hasattr(model, "predict") else model(batch)
             records.append({"image_id": i, **record_of(i, image, target, answer, exact)})
     return records

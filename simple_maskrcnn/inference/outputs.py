@@ -28,7 +28,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 from ..cards import detections_card
 from ..data.coco import decode_masks, label_image
 from ..data.records import load_coco, to_rle
-from ..draw import instance_color, paint, write
+from ..draw import instance_color, paint, visible, write
 from ..files import printable, write_atomic
 from .trace import crop, inset, join, trace
 
@@ -274,14 +274,14 @@ def crowded(objects: int, classes: int) -> bool:  # classes: with the background
 
 
 def draw_result(
-    image: Tensor,  # `[3, H, W]`, float in 0–1 or uint8
+    image: Tensor,  # `[C, H, W]`, float in 0–1 or uint8; what is drawn on, `draw.visible` says
     result: dict,  # `boxes`, `labels` and, if there are any, `scores` and `masks` (run lengths as of `detect`, or pixels)
     class_names: list[str] | None = None,  # by label; index 0 is the background
     threshold: float = 0.0,  # detections with a lower score are left out
 ) -> Tensor:  # uint8 `[3, H, W]` on the CPU
     "The image with masks, boxes and names drawn into its pixels; where masks overlap, the better is seen."
-    pixels = to_dtype(image.detach().cpu().clamp(0, 255 if image.dtype == torch.uint8 else 1), torch.uint8, scale=True)
-    pixels, size = pixels.permute(1, 2, 0).numpy(), tuple(image.shape[-2:])
+    pixels = visible(image.detach().cpu()).clamp(0, 255 if image.dtype == torch.uint8 else 1)
+    pixels, size = to_dtype(pixels, torch.uint8, scale=True).permute(1, 2, 0).numpy(), tuple(image.shape[-2:])
     boxes, labels, scores = (result[key].tolist() if key in result else None for key in ("boxes", "labels", "scores"))
     keep = [i for i in range(len(boxes)) if scores is None or scores[i] >= threshold]
     if "masks" in result:

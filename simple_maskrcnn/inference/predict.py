@@ -21,10 +21,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import to_dtype, to_pil_image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from ..evaluation.ap import coco_objects
-from ..files import hold, printable, progress_bar, write_atomic
+from ..files import ahead, hold, printable, progress_bar, write_atomic
+from ..data.bands import bands_of
 from ..data.images import read_image, which_pages
 from ..data.pairs import SUFFIXES
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
@@ -35,21 +36,21 @@ from ..draw import default_device, show_image
 from simple_maskrcnn.inference.outputs import (
     PLACES, WHOLE, Detections, categories, check_formats, draw_result, ids_in, result_file, write_folder, write_picture,
 )
-from simple_maskrcnn.inference.pictures import (
-    OWN, Picture, by_window, find_images, formats_of, is_result, output_names, to_image,
-)
+from .pictures import OWN, Picture, by_window, find_images, formats_of, is_result, stamped, to_image
+from .export import OnnxNetwork
 from .tiles import MOST, detect_tiles, tile_size
 from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
 def load_model(
-    path: str | Path,  # a folder of `save_pretrained` or a training run; "nuclei"; torchvision's "coco" or "coco_v2"
+    path: str | Path,  # a folder of `save_pretrained` or a run; a file of `to_onnx`; "nuclei"; torchvision's "coco", "coco_v2"
     device: str | torch.device | None = None,  # None: `draw.default_device()`
     **settings,  # of the network, instead of those that were saved: min_size=1200, box_class_agnostic_nms=True …
 ) -> MaskRCNN:
     "A network from disk, in evaluation mode; of a training run `best/`, or `last/` where there is no best."
     check_settings(settings)
-    model = (maskrcnn(weights=str(path), **settings) if str(path) in PUBLISHED
+    model = (OnnxNetwork(path, device or default_device(), **settings) if str(path).endswith(".onnx")
+             else maskrcnn(weights=str(path), **settings) if str(path) in PUBLISHED
              else MaskRCNN.from_pretrained(Path(path), **settings))
     return model.to(device or default_device()).eval()
 
@@ -65,7 +66,7 @@ def _judge(score_threshold: float | None, max_detections: int | None = None) -> 
 def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limits: dict) -> Detections:  # as of `RoIHeads.detect`
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
-        (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False, **limits)
+        (result,) = model.predict([image.to(next((p.device for p in model.parameters()), "cpu"))], paste=False, **limits)
     boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
@@ -86,8 +87,8 @@ def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[i
         return found
 
     if not tile:
-        return find(to_image(image)), counts[0]
-    picture = image if isinstance(image, Picture) else by_window(image)
+        return find(to_image(image, bands_of(model))), counts[0]
+    picture = image if isinstance(image, Picture) else by_window(image, bands=bands_of(model))
     result = detect_tiles(find, picture, tile)
     return Detections(result, picture.size, model.class_names, model.category_of), max(counts)
 
@@ -109,14 +110,6 @@ def _network_digest(model: MaskRCNN) -> str:
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _records(files: list[Path], root: Path) -> dict[str, dict]:
-    "Name below `root` → what the file's results are called, and its size and times: they stand for its content."
-    names = [file.relative_to(root) for file in files]
-    stamps = [[s.st_size, s.st_mtime_ns, s.st_ctime_ns] if file.exists() and (s := file.stat()) else None for file in files]
-    return {name.as_posix(): {"output": output, "file": stamp}
-            for name, output, stamp in zip(names, output_names(names), stamps)}
 
 
 def _theirs(model: MaskRCNN, theirs: dict[str, int], annotations: str | Path) -> tuple[list[str], dict[int, int]]:
@@ -177,6 +170,18 @@ def _seals(output_dir: Path, kinds: Iterable[str], output: str) -> dict[str, str
     return {kind: _seal(path) for kind in kinds if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()}
 
 
+def _write_one(output_dir, kinds, name, record, image, result, names, class_names, file) -> tuple[dict, list[dict]]:
+    "Write what was found in one picture → its record and annotations."
+    if "overlays" in kinds:
+        drawn = to_pil_image(draw_result(image, result, class_names))
+        write_atomic(result_file(output_dir, "overlays", record["output"]), lambda draft: drawn.save(draft, "PNG"))
+    things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
+    things = [thing | {"id": number} for number, thing in enumerate(things, start=1)]  # as in the label image
+    record = {"file_name": name, "height": result.size[0], "width": result.size[1], **record}
+    write_picture(output_dir, kinds, record, things, names, file)
+    return record | {"results": _seals(output_dir, kinds, record["output"])}, things
+
+
 def _finish(content: dict, output_dir: Path, kinds: list[str], pixel_size: float, unit: str) -> None:
     "Write predictions.json and the files that stand for all pictures, then once more with the digests of these."
     _write(content, output_dir)
@@ -230,11 +235,11 @@ def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume
     return done
 
 
-def _advise(full: int, sizes: list[tuple[int, int]], limit: int, transform) -> None:  # full: pictures; sizes: as it saw them
-    if full:
+def _advise(seen: list[tuple], limit: int, transform) -> None:  # seen: objects of a picture, and its size for the network
+    if full := sum(most >= limit for most, _ in seen):
         warnings.warn(f"in {full} pictures the network found as many objects as it keeps, {limit}; there may be more: give "
                       f"max_detections={2 * limit}, or train with box_detections_per_img={2 * limit}", stacklevel=3)
-    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < 0.25 for size in sizes):
+    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < 0.25 for _, size in seen):
         warnings.warn(f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={transform.min_size[-1]}, "
                       f"max_size={transform.max_size}); if it has learnt from larger objects, look at windows of them: give "
                       f"tiles={tile_size(True, transform)[0]}", stacklevel=3)
@@ -265,9 +270,9 @@ def predict_files(
     pages = which_pages(pages)
     (files, root), failed = find_images(paths, results=output_dir), {}
 
-    def skip(file, why):
+    def skip(file, why, level=3):
         failed[str(file)] = str(why)
-        warnings.warn(f"skipped: {why}", stacklevel=3)
+        warnings.warn(f"skipped: {why}", stacklevel=level)
 
     for folder in filter(Path.is_dir, files):
         skip(folder, f"there is no image in the folder {folder}; looked for {', '.join(SUFFIXES)}")
@@ -279,43 +284,45 @@ def predict_files(
     if (max_detections or 0) > proposals:
         warnings.warn(f"max_detections={limit}, but of a picture the network looks at {proposals} proposals only; load it with "
                       f"rpn_post_nms_top_n_test={2 * limit}", stacklevel=2)
-    records = _records(files, root)
+    records = stamped(files, root)
     content, ids, category_of = _head(model, records, annotations, image_dir=str(root), score_threshold=score_threshold,
                                       max_detections=limit, pages=pages, network=_network_digest(model),
                                       **{"tiles": list(tile)} if tile else {})
     records = {name: record for name, record in records.items() if name in ids} if annotations else records
     names = {record["id"]: record["name"] for record in content["categories"]}
+    seen = []
+
+    def read(name):
+        return (by_window if tile and not overlays else read_image)(root / name, pages, bands_of(model))
+
+    def search(todo):
+        for name, image in ahead(read, todo):
+            try:
+                result, most = _search(model, image := image.result(), score_threshold, tile, **limits)
+            except (OSError, ValueError) as error:
+                skip(root / name, error, 5)
+                continue
+            result.category_of = category_of
+            seen.append((most, [*map(min, result.size, tile or result.size)]))
+            yield name, image, result
+
+    def write(found):
+        name, image, result = found
+        done[name] = _write_one(output_dir, kinds, name, records[name], image, result, names, model.names, root / name)
+
     with hold(output_dir):
         done = _take_over(content, output_dir, records, ids, resume, kinds)
-        kept, full, sizes, written = len(done), 0, [], time.monotonic()
+        kept, written = len(done), time.monotonic()
         try:
-            for name, record in progress_bar(records.items(), "predict", disable=not progress):
-                if name in done:
-                    continue
-                try:
-                    image = by_window(root / name, pages) if tile and not overlays else read_image(root / name, pages)
-                    result, most = _search(model, image, score_threshold, tile, **limits)
-                except (OSError, ValueError) as error:
-                    skip(root / name, error)
-                    continue
-                (h, w), result.category_of = result.size, category_of
-                full += most >= limit
-                sizes.append([*map(min, result.size, tile or result.size)])
-                if overlays:
-                    drawn = to_pil_image(draw_result(image, result, model.names))
-                    path = result_file(output_dir, "overlays", record["output"])
-                    write_atomic(path, lambda file, drawn=drawn: drawn.save(file, "PNG"))
-                things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
-                things = [thing | {"id": number} for number, thing in enumerate(things, start=1)]  # as in the label image
-                record = {"file_name": name, "height": h, "width": w, **record}
-                write_picture(output_dir, kinds, record, things, names, root / name)
-                done[name] = record | {"results": _seals(output_dir, kinds, record["output"])}, things
+            todo = progress_bar([name for name in records if name not in done], "predict", disable=not progress)
+            for _, result in ahead(write, search(todo)):
+                result.result()  # an error of the thread is raised here
                 if time.monotonic() - written > 60:  # a power cut costs a minute
                     _write(_gather(content, done, records, ids), output_dir)
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
             _finish(content := _gather(content, done, records, ids), output_dir, kinds, pixel_size, unit)
-    _advise(full, sizes, limit, model.transform)
+    _advise(seen, limit, model.transform)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
             "file": output_dir / OWN[""]}
 
@@ -333,7 +340,6 @@ def draw_sheet(
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
-        shown = to_dtype(image, torch.uint8, scale=True)
         for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
-            show_image(draw_result(shown, result, model.names), f"{len(result['boxes'])} {what}", ax)
+            show_image(draw_result(image, result, model.names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))

@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torchvision import ops
 
+from ..data.bands import bands_of
 from ..evaluation.ap import coco_objects
 from ..evaluation.evaluate import evaluation_mode
 from .predict import to_image
@@ -51,7 +52,7 @@ def stages(
     target: dict | None = None,  # what is true in it, if that is known: `boxes`, `labels`, `masks`
 ) -> "Stages":
     "Run the network once, and keep every tensor; boxes are in pixels of the canvas."
-    image, device = to_image(image), next(model.parameters()).device
+    image, device = to_image(image, bands_of(model)), next(model.parameters()).device
     with evaluation_mode(model):
         canvas, size, maps, read, rpn, pool = _first_half(model, image.to(device))
         anchors, logits, deltas = (torch.cat(x).float() for x in zip(*rpn))

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
 from ..data.coco import label_image
-from ..draw import COLORS, INSTANCES, font_of, paint, write
+from ..draw import COLORS, INSTANCES, font_of, paint, visible, write
 from ..evaluation.mistakes import judge
 from ..files import printable
 from .outputs import crowded
@@ -25,8 +25,8 @@ from .stages import Stages, dropped_by, holds
 from ..network.boxes import box_iou
 
 # %% ../../nbs/inference/05_views.ipynb #vw07shee
-def _bright(image: Tensor) -> np.ndarray:  # `[3, H, W]` → uint8 `[H, W, 3]`
-    pixels = to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0).numpy()
+def _bright(image: Tensor) -> np.ndarray:  # `[C, H, W]` → uint8 `[H, W, 3]`
+    pixels = to_dtype(visible(image), torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0).numpy()
     low, high = np.percentile(pixels[::2, ::2], [50, 99.8])
     if high < 0.5 and high - low > 0.01:
         pixels = ((pixels - 0.8 * low) / (high - 0.8 * low)).clip(0, 1)

@@ -99,10 +99,10 @@ class _Conv3x3(torch.autograd.Function):
 
 def convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:  # `[B, C', H', W']`
     "The convolution `conv` (zeros as padding) with any weight and bias."
-    large = x.device.type == "cpu" and x.shape[1:].numel() >= BY_PRODUCTS  # a RoI of 256 × 14 × 14 has 50,176
+    seen = torch.compiler.is_compiling() or torch.jit.is_tracing()  # as a convolution, where it is compiled or exported
     plain = weight.shape[2:] == (3, 3) and conv.groups == 1 and conv.dilation == (1, 1) and not isinstance(conv.padding, str)
-    if large and plain and not (  # what is compiled or exported shall be seen as a convolution
-            torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or torch.jit.is_tracing()):
+    if plain and not seen and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and (
+            x.shape[1:].numel() >= BY_PRODUCTS):  # a RoI of 256 × 14 × 14 has 50,176
         return _Conv3x3.apply(x, weight, bias, conv.stride, conv.padding)
     return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 

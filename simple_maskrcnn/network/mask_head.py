@@ -118,9 +118,11 @@ def _encode(inside, top, left, height, width):
     columns = np.zeros((inside.shape[1], inside.shape[0] + 2), dtype=bool)  # one a row, framed by zeros
     columns[:, 1:-1] = inside.T
     column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), inside.shape[0] + 1)
-    place, times = np.unique((left + column) * height + top + row, return_counts=True)
-    place = place[(times == 1) & (place < height * width)]  # twice: off at the bottom edge, on at the top of the next
-    counts = np.diff(place, prepend=0, append=height * width)
+    place = (left + column) * height + top + row
+    if top + inside.shape[0] == height:
+        place, times = np.unique(place, return_counts=True)
+        place = place[(times == 1) & (place < height * width)]  # twice: off at the bottom edge, on at the top of the next
+    counts = np.diff(np.concatenate([[0], place, [height * width]]))
     return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
 
 

@@ -31,7 +31,7 @@ class RPNHead(nn.Module):
         "The two 1 × 1 convolutions as one matrix product: logits `[B, n*A]` and deltas `[B, n*A, 4]` for each level."
         weight, bias = map(torch.cat, zip(self.cls_logits.parameters(), self.bbox_pred.parameters()))  # A*5 rows
         parts = [F.linear(x, weight.flatten(1), bias).tensor_split([self.cls_logits.out_channels], -1) for x in rows]
-        return [logit.flatten(1) for logit, _ in parts], [delta.reshape(len(delta), -1, 4) for _, delta in parts]
+        return [logit.flatten(1) for logit, _ in parts], [delta.unflatten(-1, (-1, 4)).flatten(1, 2) for _, delta in parts]
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         "For each level, from its features `[B, C, H, W]`: logits `[B, H*W*A]` and deltas `[B, H*W*A, 4]`."

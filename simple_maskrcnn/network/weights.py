@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, detection as tv, get_model_weights
 
 from ..files import printable, replace_files
-from .transform import check_settings
+from .transform import VALUES, check_settings
 
 # %% ../../nbs/network/15_weights.ipynb #4afbced9
 RENAMED = [  # old names of torchvision, and today's
@@ -164,7 +164,8 @@ def take_over(given: dict, old: dict, source: str) -> dict:
     for name, value in ({"train_resize": True} | plain if "train_resize" in old else plain).items():  # said if not given, too
         if name not in OF_TRAINING[:-1] and value != old.get(name, "the default"):
             warnings.warn(f"{name}: {value} here, {old.get(name, 'the default')} in {source}", stacklevel=4)
-    return {name: value for name, value in old.items() if name not in OF_TRAINING} | given
+    left = OF_TRAINING + VALUES * (plain.get("channels", old.get("channels")) != old.get("channels"))
+    return {name: value for name, value in old.items() if name not in left} | given
 
 # %% ../../nbs/network/15_weights.ipynb #f99668c1
 PUBLISHED = {  # torchvision's weights, and the arguments that fit them
@@ -229,8 +230,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     "The state dict in a `.pth`, `.pt` or `.safetensors` file, or in a folder that `save_pretrained` or a training run wrote."
     file = network_folder(path) / WEIGHTS if os.path.isdir(path) else Path(path)
     if not os.path.isfile(file):
-        raise FileNotFoundError(f"no weights at {printable(file)}; give one of {[*PUBLISHED, *BROUGHT]}, "
-                                "or the path of a file or saved folder")
+        raise FileNotFoundError(f"no weights at {printable(file)}; give one of {[*PUBLISHED, *BROUGHT]}, a file or a folder")
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except Exception as error:
@@ -264,8 +264,7 @@ def find_weights(
         old = {"num_classes": 91, "class_names": ["background", *published.meta["categories"][1:]], "levels": [2, 3, 4, 5]}
         state, settings = download(published), fitting | settings
     elif weights is not None and os.path.isdir(folder):
-        network = read(folder)
-        state, old = network.state_dict(), network.settings()
+        state, old = (network := read(folder)).state_dict(), network.settings()
         settings = take_over(given, old, printable(weights))
     elif weights is not None:
         state = read_weights(weights)
@@ -307,7 +306,7 @@ class SavedNetwork(PyTorchModelHubMixin):
         now, transform, rpn, heads = dict(self._hub_mixin_config), self.transform, self.rpn, self.roi_heads
         for torchvisions, ours in ((SAMPLING, heads.sampling), (DETECTION, heads.detection)):
             now |= {name: ours[key] for name, key in torchvisions.items() if key in ours}
-        now |= {name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std", "train_resize")}
+        now |= {name: x for name in ("max_size", "train_resize", *VALUES) if (x := getattr(transform, name)) is not None}
         if transform.min_size not in ([now["min_size"]], now["min_size"]):  # a single size is a list there
             now["min_size"] = transform.min_size
         (pre_test, post_test), (pre_train, post_train) = rpn.top_n  # in the order of `RegionProposalNetwork`'s arguments

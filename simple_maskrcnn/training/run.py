@@ -44,10 +44,11 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 class StepSampler(AspectBatchSampler):
     "An epoch in steps of processes × accumulate batches; each process reads its own part of each. `begin(epoch, step)`."
 
-    def __init__(self, sizes, batch_size: int, seed: int = 0, accumulate: int = 1, processes: int = 1, process: int = 0):
+    def __init__(self, sizes, batch_size: int, seed: int = 0, accumulate: int = 1, processes: int = 1, process: int = 0,
+                 repeats=None):
         self.group, self.processes, self.process = accumulate * processes, processes, process
-        super().__init__(sizes, batch_size, seed=seed)
-        self.images = min(batch_size, len(sizes)) * self.group  # in a step
+        super().__init__(sizes, batch_size, seed=seed, repeats=repeats)
+        self.images = min(batch_size, self.count) * self.group  # in a step
         self.steps = -(-len(self) // self.group)  # in an epoch; the last one is filled up with batches from the beginning
 
     def __iter__(self):

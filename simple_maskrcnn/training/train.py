@@ -23,7 +23,7 @@ from torch import nn
 from torch.random import fork_rng
 from torch.utils.data import Dataset
 
-from ..data.loader import image_sizes, make_loader
+from ..data.loader import image_sizes, make_loader, repeat_factors
 from ..draw import default_device
 from ..evaluation.evaluate import check_finite
 from ..files import hold, say
@@ -161,6 +161,7 @@ def fit(
     ema: float | None = None,  # decay of a running mean of the weights, which is then what is evaluated and kept
     precision: str | None = None,  # "bf16", "fp16", "no"; None: `best_precision`
     accumulate: int = 1,  # batches whose gradients are added up for one step
+    repeat_threshold: float | None = None,  # classes that fewer images have than this share are shown more often
     num_workers: int | None = None,  # processes that read images; None: up to 16 with a GPU, none without
     seed: int = 0,
     eval_every: int = 1,  # epochs; the last one is always evaluated
@@ -168,7 +169,7 @@ def fit(
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
     max_detections: int = 100,  # of one class in an image, for AP
-    backend: str = "pycocotools",  # of the evaluation, or "faster_coco_eval"
+    backend: str | None = None,  # of the evaluation, as of `evaluate`
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
     strict: Sequence[str] = (),  # kinds of the check's notes, or parts of their names, that stop it; "all": every note
     accelerator: Accelerator | None = None,  # one of your own, instead of precision, accumulate and trackers; stays open
@@ -189,7 +190,8 @@ def fit(
     optimizer = optimizer or ("adamw" if all(p.requires_grad for p in [body.bn1.weight, *body.parameters()]) else "sgd")
     judge(given | {"optimizer": optimizer}, fit)
     accumulate, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
-    sampler = StepSampler(image_sizes(train), batch_size, seed, accumulate, processes, accelerator.process_index)
+    repeats = None if repeat_threshold is None else repeat_factors(train, repeat_threshold)
+    sampler = StepSampler(image_sizes(train), batch_size, seed, accumulate, processes, accelerator.process_index, repeats)
     num_workers = min(16, os.cpu_count() // processes) * gpu if num_workers is None else num_workers
     loader = make_loader(train, num_workers=num_workers, pin_memory=gpu, batch_sampler=sampler)
     images, top_lr = sampler.images, scaled_lr(optimizer, sampler.images) if lr is None else lr
@@ -199,12 +201,12 @@ def fit(
     tell(f"{len(rates)} steps, {sampler.steps} an epoch, of {images} images ({images // sampler.group} × {processes} processes × "
          f"{accumulate} accumulated); {told['precision']} mixed precision on {accelerator.device}",
          f"{optimizer}, learning rate {top_lr:.2g}{f' (scaled to {images} images)' * (not lr)}, {warmup} steps of warm-up, "
-         f"{schedule}", *notes)
+         f"{schedule}", *notes, *sampler.notes)
 
     unwrap(accelerator, model.to(accelerator.device))  # of an earlier run; if it broke off in the middle of a step:
     accelerator.step, _ = 0, model.zero_grad()
     same = {"images": len(train), "batch_size": batch_size, "batches in a step": sampler.group, "seed": seed,
-            "optimizer": optimizer, "ema": ema is not None}
+            "optimizer": optimizer, "ema": ema is not None, "repeat_threshold": repeat_threshold}
     prepared = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
     average = copy.deepcopy(model).requires_grad_(False) if ema else None  # now the same on all processes
     run = Run(folder, accelerator, model, *prepared, average, ema, loader, settings_of(model, same),
@@ -226,8 +228,7 @@ def fit(
                      "epochs since: the run ends. best/ has that network; with more patience the same call goes on")
                 break
             take_steps(run, log, rates, signals, clip_norm, save_every)
-            due = valid if epoch % eval_every == 0 or epoch == epochs else None
-            end_epoch(run, log, epoch, due, signals, **options)
+            end_epoch(run, log, epoch, valid if epoch % eval_every == 0 or epoch == epochs else None, signals, **options)
         if average is not None:
             model.load_state_dict(average.state_dict())
     if own:
