@@ -170,7 +170,7 @@ def bench(
         save_figures(json_file, "simple-maskrcnn", result)
 
 
-_SHOWN = "shapes convert split check train evaluate predict explore bench".split()
+_SHOWN = "shapes convert split check train evaluate predict export explore bench".split()
 app.registered_commands.sort(key=lambda one: _SHOWN.index(one.callback.__name__))  # in the help, in the order of use
 
 

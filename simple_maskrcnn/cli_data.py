@@ -47,7 +47,7 @@ def locate(
         return images, annotations
     if images or annotations:
         alone = images or annotations
-        raise ValueError(f"images ({images}) and annotations ({annotations}) belong together; give both{advice(alone, alone)}")
+        raise ValueError(f"there is only {alone}: images and annotations belong together; give both{advice(alone, alone)}")
     if data_dir and dataset is Layout.voc and (required or (data_dir / f"ImageSets/Segmentation/{split}.txt").is_file()):
         from simple_maskrcnn.data.formats import voc_to_coco
 
@@ -97,7 +97,8 @@ def convert(
 
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     done = convert(source, output, format, images, names, skip_bad)
-    echo(f"{FORMATS[done['format']]}: {done['images']} images, {done['objects']} objects of {', '.join(done['classes'])} in "
+    of = "" if done["classes"] == ["object"] else f" of {', '.join(done['classes'])}"  # it has none: that was said
+    echo(f"{FORMATS[done['format']]}: {_count(done['images'])}, {_count(done['objects'], 'object')}{of} in "
          f"{', '.join(map(str, done['files'].values()))}\n{_go_on(done)}")
 
 
@@ -113,7 +114,11 @@ def split(
     from simple_maskrcnn.data.split import split
 
     done = split(file, shares, images, group, seed)
-    echo(", ".join(f"{n} images in {done['files'][part]}" for part, n in done["images"].items()) + f"\n{_go_on(done)}")
+    echo(", ".join(f"{_count(n)} in {done['files'][part]}" for part, n in done["images"].items()) + f"\n{_go_on(done)}")
+
+
+def _count(n: int, what: str = "image") -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _go_on(done: dict) -> str:  # of `convert` or `split`

@@ -231,7 +231,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
                   "export"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
-BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight"),
+BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight", "recipe"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
 
 

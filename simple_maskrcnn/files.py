@@ -25,7 +25,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 # %% ../nbs/files.ipynb #aa5f662d
-def write_atomic(path: str | Path, write: Callable) -> None:  # write: is called with the open binary file
+def write_atomic(path: str | Path, write: Callable | bytes) -> None:  # the content, or what is called with the open binary file
     "Write a file so that whoever looks finds the old one or the new one, whole, even if the power fails."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write_atomic(path: str | Path, write: Callable) -> None:  # write: is called
     draft = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_native_id()}.writing")  # its name fits if path's does
     try:
         with open(draft, "wb") as file:
-            write(file)
+            file.write(write) if isinstance(write, bytes) else write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

@@ -351,7 +351,7 @@ def test_what_is_given_arrives(monkeypatch, work):
         monkeypatch.setattr(simple_maskrcnn, name, record(getattr(simple_maskrcnn, name)))
     code, said = here("train", "--data-dir", work / "world", *NETWORK, "--schedule", "multistep", "--milestones", "1,2.5",
                       "--scales", "64,80", "--color", 0.3, "--tracker", "tensorboard", "--tracker", "all", "--workers", 3,
-                      "--no-resume", "--ema", 0.9)
+                      "--no-resume", "--ema", 0.9, "--no-recipe")
     assert code == 0, said
     assert seen["train_transforms"][1] == {"flip": 0.5, "vertical_flip": 0.0, "rotate90": False, "scales": [64, 80],
                                            "max_size": 64, "color": 0.3, "grey": False}
@@ -365,12 +365,42 @@ def test_what_is_given_arrives(monkeypatch, work):
     assert all(value.equal(network.state_dict()[name]) for name, value in again.state_dict().items())
 
 
+def test_a_preview_is_written_and_nothing_trained(work, tmp_path):
+    words = ["train", "--data-dir", work / "world", *NETWORK, "--crop", 48, "--copy-paste", 0.5, "--repeat-threshold", 0.9,
+             "--output-dir", tmp_path / "run"]
+    code, said = here(*words, "--preview", tmp_path / "sheet.png")
+    assert code == 0 and "without --preview the same command trains" in said
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 1400 and len(sheet.getcolors(2**21)) > 1000  # pictures are on it
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    (tmp_path / "sheet.png").write_bytes(b"mine")
+    code, said = here(*words, "--preview", tmp_path / "sheet.png")
+    assert code == 1 and "something else wrote it" in said and (tmp_path / "sheet.png").read_bytes() == b"mine"
+
+
+def test_what_the_recipe_says_is_what_it_does(monkeypatch, work, tmp_path):
+    """Its lines, given as options, make the same network and the same call of `fit`; what is given stays."""
+    calls = []
+    monkeypatch.setattr(simple_maskrcnn, "fit", wraps(training.fit)(lambda *given, **options: calls.append((given[0], options))))
+    for given in (["--output-dir", tmp_path], ["--min-size", 96, "--epochs", 7, "--output-dir", tmp_path]):
+        code, said = here("train", "--data-dir", work / "world", *given)
+        lines = [line for line in said.splitlines() if line.startswith("  --")]
+        words = shlex.split(" ".join(line.rsplit(": ", 1)[0] for line in lines))
+        assert code == 0 and len(lines) == 4 and not set(given[:-2]) & set(words), said
+        code, said = here("train", "--data-dir", work / "world", *words, *given, "--no-recipe")
+        assert code == 0 and "chosen for" not in said, said
+        (first, options), (again, same) = calls[-2:]
+        assert options == same and first.settings() == again.settings()
+        assert all(value.equal(again.state_dict()[name]) for name, value in first.state_dict().items())
+    assert calls[0][0].settings()["min_size"] == 128 and calls[-1][0].settings()["min_size"] == 96 and calls[-1][1]["epochs"] == 7
+
+
 def test_of_a_run_only_what_is_given_is_changed(monkeypatch, work):
     """What `maskrcnn` is called with: the run's own settings are its defaults."""
     seen = []
     monkeypatch.setattr(simple_maskrcnn, "maskrcnn", wraps(model.maskrcnn)(lambda **options: seen.append(options) or 1 / 0))
     for words in (["--weights", work / "run"], [], ["--weights", work / "run/last/model.safetensors"]):
-        code, said = here("train", "--data-dir", work / "world", *words, "--min-size", 96)
+        code, said = here("train", "--data-dir", work / "world", *words, "--min-size", 96, "--no-recipe")
         assert code == 1 and "division by zero" in said
     classes = {"num_classes": 5, "class_names": shapes.CLASS_NAMES, "train_resize": True, "min_size": 96}
     assert seen[0] == classes | {"weights": str(work / "run")}

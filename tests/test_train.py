@@ -16,8 +16,9 @@ import torch
 from conftest import ROOT, child_environment
 from torch.utils.data import ConcatDataset, Subset
 
-from simple_maskrcnn.data.augment import eval_transforms, train_transforms
+from simple_maskrcnn.data.augment import CopyPaste, eval_transforms, train_transforms
 from simple_maskrcnn.data.coco import CocoDataset, write_shapes
+from simple_maskrcnn.data.loader import repeat_factors
 from simple_maskrcnn.data.shapes import ShapesDataset
 from simple_maskrcnn.draw import default_device
 from simple_maskrcnn.evaluation.evaluate import evaluate
@@ -25,6 +26,7 @@ from simple_maskrcnn.files import read_metrics
 from simple_maskrcnn.network.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.training import train as training
 from simple_maskrcnn.training.checkpoint import load_checkpoint, save_checkpoint
+from simple_maskrcnn.training.run import StepSampler
 from simple_maskrcnn.training.train import fit
 
 PHOTOS = ROOT.parent / "shared/data/coco_mini"
@@ -295,6 +297,41 @@ def test_another_network_is_refused_with_the_difference(tiny, tmp_path):
     with pytest.raises(ValueError, match="seed: 0 in the checkpoint, 3 now"):
         fit(maskrcnn(5, **TINY), shapes(), epochs=2, output_dir=tmp_path, seed=3)
     assert fit(maskrcnn(5, **TINY), shapes(), epochs=2, output_dir=tmp_path)["step"] == 4  # more epochs are welcome
+
+
+def test_windows_copy_paste_and_repeats_resume_exactly(tmp_path, monkeypatch):
+    files = write_shapes(tmp_path / "world", 10, 0, 64, seed=3)
+    place, step, calls = (files / "train", files / "annotations/instances_train.json"), training.train_step, []
+
+    def run(out, threshold=0.9):
+        torch.manual_seed(0)
+        data = CopyPaste(CocoDataset(*place, train_transforms(crop=48, rotate90=True, color=0.3)), 0.7)
+        return fit(maskrcnn(5, **TINY), data, epochs=2, output_dir=tmp_path / out, save_every=1, repeat_threshold=threshold)
+
+    def dies(*args):
+        calls.append(0)
+        return 1 / 0 if len(calls) in (3, 8) else step(*args)
+
+    whole = run("whole")
+    repeats = repeat_factors(CocoDataset(*place), 0.9)
+    assert whole["step"] == 2 * -(-round(float(repeats.sum())) // 2) > 10
+    monkeypatch.setattr(training, "train_step", dies)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            run("killed")
+    assert run("killed")["step"] == whole["step"] and len(calls) > 8
+    states = [load_checkpoint(tmp_path / out)["model"] for out in ("whole", "killed")]
+    assert all(value.equal(states[1][name]) for name, value in states[0].items())
+    with pytest.raises(ValueError, match="repeat_threshold: 0.9 in the checkpoint, None now"):
+        run("killed", None)
+
+
+def test_processes_share_an_epoch_with_repeats():
+    repeats = torch.tensor([1.0, 2.5, 1.25] * 7, dtype=torch.float64)
+    samplers = [StepSampler([(1, 1)] * 21, 2, processes=2, process=k, repeats=repeats) for k in (0, 1)]
+    (first, second), batches = map(list, samplers), samplers[0].batches(0)
+    assert [b for pair in zip(first, second, strict=True) for b in pair][: len(batches)] == batches
+    assert len(first) == samplers[0].steps and sum(map(len, batches)) == samplers[0].count == round(float(repeats.sum()))
 
 
 def test_classes_that_do_not_fit_are_an_error(tiny, tmp_path):

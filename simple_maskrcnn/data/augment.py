@@ -77,7 +77,8 @@ def tidy(
     area = torch.tensor([int(mask.count_nonzero()) for mask in masks], dtype=torch.float32, device=masks.device)
     if retrace != "none":
         corner = boxes.new_tensor([masks.shape[2], masks.shape[1]])  # width, height
-        again = (retrace == "all") | (boxes[:, :2] <= 0).any(1) | (boxes[:, 2:] >= corner).any(1)
+        cut = (boxes[:, :2] <= 1e-3).any(1) | (boxes[:, 2:] >= corner - 1e-3).any(1)  # a quarter turn misses the border by 1e-5
+        again = cut | (retrace == "all")
         boxes[again] = mask_boxes(masks[again])
     keep = area >= max(min_area, 1)
     rows |= {"boxes": boxes, "area": area}

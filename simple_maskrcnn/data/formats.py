@@ -45,7 +45,7 @@ def _unscaled(values: np.ndarray, raw: str) -> np.ndarray:  # raw: what Pillow s
     wide = 65535 if top > 255 else 255
     return ((values.astype(np.int64) * top + wide // 2) // wide).astype(values.dtype) if top else values
 
-
+# %% ../../nbs/data/06_formats.ipynb #06sp01c
 def _indices(file: Path, black_white: bool = False) -> np.ndarray:  # numbers [H, W]; black_white: such colours will do, too
     with named_errors(file), open_pages(file) as source:
         if len(source.pages) > 1:
@@ -72,7 +72,7 @@ def _indices(file: Path, black_white: bool = False) -> np.ndarray:  # numbers [H
         white_is_zero = image.mode in ("1", "L") and getattr(image, "tag_v2", {}).get(262) == 0  # Pillow turned them round
         return _unscaled((1 if image.mode == "1" else 255) - found if white_is_zero else found, raw)
 
-
+# %% ../../nbs/data/06_formats.ipynb #06sp03c
 def _lines(file: Path) -> list[str]:
     try:
         return file.read_text("utf-8-sig").strip().splitlines()
@@ -112,7 +112,7 @@ def voc_table(voc_dir: Path) -> tuple[dict[int, str], bool]:  # value → class,
         table[value] = name.strip()
     return {value: name for value, name in table.items() if value not in (0, VOID) and name != "background"}, True
 
-
+# %% ../../nbs/data/06_formats.ipynb #06sp05c
 def painted(file: Path, colours: bool) -> np.ndarray:  # whole numbers [H, W]; of colours, 0 is void, too
     if not colours:
         return _indices(file)
@@ -216,11 +216,11 @@ def coco_content(
     categories = [{"id": k, "name": name} for k, name in enumerate(class_names, start=1)]
     return sealed({"images": images, "annotations": annotations, "categories": categories}, made_from=digest)
 
-
+# %% ../../nbs/data/06_formats.ipynb #06sq01c
 def write_coco(contents: dict[Path, dict | None]) -> None:  # annotation file → its content; None: it stays as it is
     for file, content in contents.items():
         if content:
-            write_atomic(file, lambda draft, content=content: draft.write(json.dumps(content).encode()))
+            write_atomic(file, json.dumps(content).encode())
 
 
 def _with_suffix(folder: Path, stems: list[str], suffix: str) -> list[Path]:

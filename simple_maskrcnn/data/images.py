@@ -248,7 +248,8 @@ def _chosen(source: _Pillow | _Tiff, pages: int | str | None, notes: list, chann
                         f"pages=0 to {count - 1}, or all in one with pages='max' or 'mean'")
     if pages is None and count > 1:
         raise SoundFile(f"it has {count} pages, and which is the picture? Choose one with pages=0 to {count - 1}, 2 or 3 as red, "
-                        "green and blue with pages='channels', or all in one with pages='max' or 'mean'")
+                        "green and blue with pages='channels', or all in one with pages='max' or 'mean'; a network with as many "
+                        f"channels takes all (channels={count})")
     if isinstance(pages, int) and pages >= count:
         raise SoundFile(f"it has no page {pages}; the first is 0, the last {count - 1}")
     if isinstance(pages, str):

@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 
 from .coco import mask_record
 from .formats import _indices, _with_suffix, numbered_objects
-from .outlines import Reading, Sample, picture_size, take, take_points
+from .outlines import Reading, Sample, picture_size, same_size, take, take_points
 from .pairs import PARTS, Pictures, is_picture, part_of, same_below
 from .records import shown, to_rle
 from ..files import files_below, printable
@@ -52,7 +52,7 @@ def _yaml(file: Path, words: bool = False) -> dict:  # words: as they are writte
         raise ValueError(f'{file} has "kpt_shape": its labels are keypoints, not outlines')
     return content
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sp01c
 def yolo_pictures(file: Path, pictures: Pictures) -> list[tuple[str, Path]]:  # (part, picture)
     "The pictures of the parts that a data.yaml names: folders, or text files with a picture a line; the same twice are no parts."
     content, parts = _yaml(file), {}
@@ -73,7 +73,7 @@ def yolo_pictures(file: Path, pictures: Pictures) -> list[tuple[str, Path]]:  # 
             parts.setdefault(tuple(found), []).append("val" if part == "valid" else part)
     return [(named[0] if len(parts) > 1 or len(named) == 1 else "", image) for found, named in parts.items() for image in found]
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sp03c
 def _yolo_line(line: str, names: dict[int, str], size: tuple[int, int]) -> tuple[str, list[list[float]]]:
     values = [float(word) for word in line.split()]
     if values[0] not in names:
@@ -111,7 +111,7 @@ def read_yolo(image: Path, file: Path, reading: Reading, names: dict[int, str], 
                 objects.append((*_yolo_line(line, names, size), place))
     return Sample(image, objects, file, size, part)
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sp05c
 def stray_texts(samples: list[Sample], folder: Path, pictures: Pictures, reading: Reading) -> None:  # of YOLO; folder: of texts
     "A text with labels whose picture is not there is a fault, and so is one of two pictures."
     users = {}
@@ -122,7 +122,7 @@ def stray_texts(samples: list[Sample], folder: Path, pictures: Pictures, reading
             with reading.at([*found.values()][0]):
                 names = " and ".join(path.name for path in found)
                 raise ValueError(f"it belongs to {len(found)} pictures, {names}; which is meant?")
-    known = {os.path.realpath(yolo_text(image)) for paths in pictures.by_name.values() for image in paths}
+    known = {os.path.realpath(yolo_text(image)) for image in pictures.files}
     texts = {*files_below(folder)[0], *(path for home in {s.file.parent for s in samples} for path in home.glob("*.txt"))}
     for file in sorted(path for path in texts if path.suffix == ".txt" and os.path.realpath(path) not in users):
         first = next((line for line in file.read_text("utf-8", "replace").splitlines() if line.strip()), "")
@@ -151,17 +151,16 @@ def partners(path: Path, pictures: Pictures) -> list[Path] | None:  # None: it i
     tries = [[image for image in pictures.by_stem.get(name, []) if image != path and image.parent in homes] for name in stems]
     return next(filter(None, tries), [])
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq01c
 def label_pairs(pictures: Pictures, reading: Reading, folder: Path | None = None) -> dict[Path, Path]:  # picture → label image
     "The label images of a folder: in masks or labels beside the pictures' folder, beside each as NAME_masks, or in `folder`."
-    everything = [path for paths in pictures.by_name.values() for path in paths]
     if folder not in (None, pictures.folder):  # they are elsewhere
         files = [path for path in files_below(folder)[0] if is_picture(path)]
         files = [path for path in files if LABEL_ENDING.search(path.stem)] or files
         pairs = same_below(pictures, files, folder, LABEL_ENDING)
         theirs = {path: [] for path in files if path not in {*pairs.values()}}
     else:
-        theirs = {path: found for path in everything if (found := partners(path, pictures)) is not None}
+        theirs = {path: found for path in pictures.files if (found := partners(path, pictures)) is not None}
         pairs = {found[0]: path for path, found in theirs.items() if len(found) == 1}
     users = Counter(image for found in theirs.values() for image in found)
     for path, found in theirs.items():
@@ -172,12 +171,12 @@ def label_pairs(pictures: Pictures, reading: Reading, folder: Path | None = None
             if users[found[0]] > 1:
                 pairs.pop(found[0], None)
                 raise ValueError(f"{printable(found[0])} has another label image, too; which is meant?")
-    for image in everything:
+    for image in pictures.files:
         if image not in pairs and image not in theirs:
             reading.note("pictures without a label image are left out", image)
     return pairs
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq03c
 def value_masks(numbers: np.ndarray) -> dict[int, dict]:  # [H, W] → value: compressed RLE
     "The mask of each value but 0, from one sorting of the pixels."
     flat = numbers.ravel(order="F")  # COCO counts down the columns
@@ -193,7 +192,7 @@ def value_masks(numbers: np.ndarray) -> dict[int, dict]:  # [H, W] → value: co
             masks[value] = {**rle, "counts": rle["counts"].decode()}
     return masks
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq05c
 def _in_pieces(numbers: np.ndarray) -> bool:
     "Have most of the values several pieces? Pixels less neighbours plus blocks of four are pieces less holes."
     values, places = np.unique(numbers, return_inverse=True)
@@ -205,12 +204,11 @@ def _in_pieces(numbers: np.ndarray) -> bool:
     pieces = (count[0] - count[1] - count[2] + count[3])[values != 0]
     return bool(len(pieces)) and (pieces > 1).mean() > 0.5
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sq07c
 def read_labels(image: Path, file: Path, reading: Reading, part: str = "") -> Sample:
     "A label image: each of its values but 0 is an object."
     size, numbers = picture_size(image), _indices(file)
-    if numbers.shape != size:
-        raise ValueError(f"it has {numbers.shape[1]}×{numbers.shape[0]} pixels, its picture {image.name} {size[1]}×{size[0]}")
+    same_size(numbers.shape, size, image)
     found = [(None, rle, f"value {value}", {"attributes": {"value": value}}) for value, rle in value_masks(numbers).items()]
     if any(coco_mask.area(to_rle(rle, size)) > numbers.size / 2 for _, rle, *_ in found):
         reading.note("label images in which an object is more than half of the picture (is the background 0 in them?)", file)
@@ -233,12 +231,11 @@ def read_voc(image: Path, files: list[Path], table: dict, colours: bool, part: s
     "The objects painted into one picture and their classes into another, as [formats](06_formats.ipynb) reads them."
     size, names = picture_size(image), [*table.values()]
     found = numbered_objects(*files, table, colours)
-    if found and (shape := found[0][1].shape) != size:
-        raise ValueError(f"it has {shape} pixels, its picture {size} (height, width)")
+    same_size(found[0][1].shape if found else size, size, image)
     drawn = [(names[label - 1], mask_record(mask)["segmentation"], f"object {number}") for number, mask, label in found]
     return Sample(image, drawn, files[0], size, part)
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11sr01c
 def voc_files(
     folder: Path, pictures: Pictures, reading: Reading
 ) -> list[tuple[str, Path, list[Path]]]:  # part, picture, [objects, classes]
@@ -305,7 +302,7 @@ def tidy_coco(content: dict, file: Path, reading: Reading, pictures: Pictures, p
     return {**content, "images": found, "annotations": [a for a in annotations if shown(a.get("image_id")) not in lost],
             "categories": [*once.values()]}
 
-
+# %% ../../nbs/data/11_layouts.ipynb #11ss01c
 def coco_parts(files: list[Path], folder: Path) -> dict[str, Path]:  # part → file
     "The parts of a dataset by the folders of its files, as Roboflow names them, or by their names."
     if len(files) == 1:

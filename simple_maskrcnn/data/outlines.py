@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CLASS_WORDS', 'rectangle', 'ellipse', 'rounded', 'with_holes', 'even_odd', 'joined', 'Sample', 'Reading', 'take',
-           'take_points', 'load_json', 'picture_size', 'read_labelme', 'via_class_field', 'read_via', 'read_qupath',
-           'read_imagej']
+           'take_points', 'load_json', 'picture_size', 'same_size', 'read_labelme', 'via_class_field', 'read_via',
+           'read_qupath', 'read_imagej']
 
 # %% ../../nbs/data/10_outlines.ipynb #8c133a00
 import base64
@@ -58,10 +58,8 @@ def with_holes(polygons: list[list[np.ndarray]], size: tuple[int, int]) -> list 
     flat = [[ring.ravel().tolist() for ring in rings] for rings in polygons]
     if all(len(rings) == 1 for rings in flat):
         return [rings[0] for rings in flat]
-    mask = np.zeros(size, bool)
-    for outline, *holes in flat:
-        mask |= polygon_mask([outline], size) & ~(polygon_mask(holes, size) if holes else np.zeros(size, bool))
-    return mask_record(mask)["segmentation"]
+    masks = [[polygon_mask([ring], size) for ring in rings] for rings in flat]
+    return mask_record(np.any([outline & ~np.any(holes, axis=0) for outline, *holes in masks], axis=0))["segmentation"]
 
 
 def even_odd(rings: list[np.ndarray], size: tuple[int, int]) -> list | dict:  # polygons or RLE
@@ -145,6 +143,12 @@ def picture_size(image: Path | bytes) -> tuple[int, int]:  # height, width, upri
     return size
 
 
+def same_size(shape: tuple[int, int], size: tuple[int, int], image: str | Path) -> None:  # height, width
+    if tuple(shape) != size:
+        raise ValueError(f"it was drawn on {shape[1]}×{shape[0]} pixels, and its picture {Path(image).name} has "
+                         f"{size[1]}×{size[0]}")
+
+
 def _labelme_shape(shape: dict, size: tuple[int, int]) -> list:  # polygons, or one mask
     kind = take(shape, "shape_type", str, "polygon")
     if kind in ("polygon", "oriented_rectangle"):
@@ -182,8 +186,7 @@ def read_labelme(file: Path, reading: Reading, pictures: Pictures) -> Sample | N
         image = base64.b64decode(held)
     size = picture_size(image)
     said = tuple(content.get(key) or known for key, known in zip(("imageHeight", "imageWidth"), size))
-    if said != size:
-        raise ValueError(f"it was drawn on {said[1]}×{said[0]} pixels, and its picture {name} has {size[1]}×{size[0]}")
+    same_size(said, size, name)
     for k, shape in enumerate(take(content, "shapes", list)):
         key, place = k, f"shapes[{k}]"
         with reading.at(file, place):

@@ -33,10 +33,11 @@ class Pictures:
 
     def __init__(self, folder: Path):
         self.folder, self.by_name, self.by_stem = folder, {}, {}
-        for path in (path for path in files_below(folder)[0] if is_picture(path) and path.is_file()):
+        self.files = [path for path in files_below(folder)[0] if is_picture(path) and path.is_file()]
+        for path in self.files:
             self.by_name.setdefault(path.name, []).append(path)
             self.by_stem.setdefault(path.stem, []).append(path)
-        self.homes = {path.parent for paths in self.by_name.values() for path in paths}
+        self.homes = {path.parent for path in self.files}
         self.guessed = set()  # pictures that are the only ones of their name, but not where they should be
 
     def find(self, name: str, *beside: Path, guess: bool = True) -> Path:  # beside: folders in which it is looked for first
@@ -98,7 +99,7 @@ def same_below(
         return *(word for word in path.relative_to(home).parts[:-1] if word not in ("images", "labels", "masks")), stem
 
     keys = {file: key(file, folder, ending.sub("", file.stem) if ending else file.stem) for file in files}
-    mine = {path: key(path, pictures.folder, path.stem) for paths in pictures.by_name.values() for path in paths}
+    mine = {path: key(path, pictures.folder, path.stem) for path in pictures.files}
     by_stem = {}
     for file, their in keys.items():
         by_stem.setdefault(their[-1], []).append(file)

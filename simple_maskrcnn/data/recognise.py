@@ -88,7 +88,7 @@ def _painted(source: Path) -> Counter:  # format → how many
     "The formats that are pictures: what is painted, and where it lies."
     masks = sum(len([*home.glob("*")]) == 1 and (home.parent / "masks").is_dir() for home in source.glob("*/images"))
     known = Pictures(source) if source.is_dir() and not masks else None
-    labels = sum(bool(partners(path, known)) for paths in known.by_name.values() for path in paths) if known else 0
+    labels = sum(bool(partners(path, known)) for path in known.files) if known else 0
     return +Counter(masks=masks, labels=labels)
 
 

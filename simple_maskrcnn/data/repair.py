@@ -243,7 +243,7 @@ def _join(draft: Draft, dataset: CocoDataset, group: list[int], images: dict, po
                 draft.change("annotations", position[number], {"image_id": first})
         if key != first:
             draft.drop("images", images.pop(key))
-            draft.note(HALVES, "joined", f"id {key}, file_name {name}: its objects are those of id {first}")
+            draft.note(HALVES, "joined", f"id {key}, file_name {name}: its objects went to id {first}")
 
 # %% ../../nbs/data/15_repair.ipynb #d0c15016
 MADE_BY = "simple_maskrcnn.check"
@@ -286,8 +286,7 @@ def repair(
     with suppress(OSError):
         shutil.copyfile(cache_of(file), cache_of(output))
     mend_objects(draft, *open_anyway(image_dir, output, progress, content=draft.content(), **options))
-    text = draft.text(made_by=MADE_BY, image_dir=below(image_dir, output.parent))
-    write_atomic(output, lambda copy: copy.write(text))
+    write_atomic(output, draft.text(made_by=MADE_BY, image_dir=below(image_dir, output.parent)))
     left = check_files(image_dir, output, progress, content=draft.content(), **options)
     return {"file": output, "repaired": draft.repaired, "left": left}
 

@@ -159,8 +159,7 @@ def judge_report(file: Path) -> None:
 def write_report(file: str | Path, *arguments) -> Path:  # as of `report_page`
     "Write the page, whole or not at all."
     judge_report(file := Path(file))
-    page = _marked(report_page(*arguments)).encode("utf-8", "backslashreplace")
-    write_atomic(file, lambda draft: draft.write(page))
+    write_atomic(file, _marked(report_page(*arguments)).encode("utf-8", "backslashreplace"))
     return file
 
 # %% ../../nbs/data/16_report.ipynb #4ep16d02

@@ -55,12 +55,11 @@ def bundle_images(names: list[str], image_dir: Path, group: str | None) -> list[
         pattern = group and re.compile(group)
     except re.error as error:
         raise ValueError(f"group is {group!r}, which is no regular expression: {error}") from None
-    paths = [os.path.realpath(image_dir / name) for name in names]
-    if missing := [name for path, name in zip(paths, names) if not os.path.isfile(path)]:
+    paths = [Path(os.path.realpath(image_dir / name)) for name in names]
+    if missing := [name for path, name in zip(paths, names) if not path.is_file()]:
         raise FileNotFoundError(f"{len(missing)} pictures are not in {printable(image_dir)}, the first is "
                                 f"{printable(missing[0])}; name their folder")
-    same = alike([Path(path) for path in dict.fromkeys(paths)])
-    copies = {str(path): k for k, files in enumerate(same) for path in files}
+    first_of = {path: files[0] for files in alike([*dict.fromkeys(paths)]) for path in files}  # of those with the same content
     parent, first = [*range(len(names))], {}  # the pictures as a forest: those of one tree stay together
 
     def root(i):
@@ -72,9 +71,8 @@ def bundle_images(names: list[str], image_dir: Path, group: str | None) -> list[
         found = pattern.search(name) if pattern else None
         if pattern and not found:
             raise ValueError(f"group {group!r} is nowhere in {printable(name)}, so to which group does it belong?")
-        for key in (path, copies.get(path), found and (found[found.re.groups > 0],)):
-            if key is not None:
-                parent[root(i)] = root(first.setdefault(key, i))
+        for key in [first_of.get(path, path), *([(found[found.re.groups > 0],)] if found else [])]:
+            parent[root(i)] = root(first.setdefault(key, i))
     bundles = {}
     for i in range(len(names)):
         bundles.setdefault(root(i), []).append(i)
@@ -97,9 +95,8 @@ def split(
     info = content.get("info") if isinstance(content.get("info"), dict) else {}
     folder = Path(image_dir) if image_dir is not None else file.parent / str(info.get("image_dir", ""))
     images, annotations = content["images"], content["annotations"]
-    needed = ("images", images, ("id", "file_name")), ("annotations", annotations, ("image_id", "category_id"))
-    for key, records, fields in needed:
-        for k, record in enumerate(records):
+    for key, *fields in (("images", "id", "file_name"), ("annotations", "image_id", "category_id")):
+        for k, record in enumerate(content[key]):
             if type(record) is not dict or not all(type(record.get(field)) in (int, str) for field in fields):
                 raise ValueError(f"{printable(file)}, {key}[{k}] is {shown(record)}; check the file first")
     bundles = bundle_images([str(image["file_name"]) for image in images], folder, group)

@@ -7,6 +7,7 @@ __all__ = ['Span', 'random_span', 'Cut', 'RandomWindow', 'ScaledWindow', 'ScaleJ
            'tiff_by_window', 'file_by_window']
 
 # %% ../../nbs/data/19_windows.ipynb #18windo3
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -60,7 +61,7 @@ class Cut(NamedTuple):
     def __call__(self, part: Tensor) -> Tensor:
         if isinstance(part, tv_tensors.Mask):
             rows, columns = (torch.from_numpy(span.picks()).to(part.device) for span in self)
-            masks = part.as_subclass(Tensor)[:, rows][:, :, columns]  # -1 is the last one, and blackened
+            masks = part.as_subclass(Tensor)[:, rows[:, None], columns]  # -1 is the last one, and blackened
             masks[:, rows < 0], masks[:, :, columns < 0] = 0, 0
             return tv_tensors.Mask(masks)
         (top, bottom, height, above, below), (left, right, width, before, after) = self
@@ -117,7 +118,8 @@ class ScaleJitterWindow(RandomWindow):
 def drop_unseen(image: Tensor, target: dict) -> tuple[Tensor, dict]:
     "After a window, the item without the objects that are not in it: the steps that follow have less to do."
     masks = target["masks"]
-    seen = masks.flatten(1).any(1).bool()
+    if (seen := masks.flatten(1).any(1).bool()).all():
+        return image, target
     return image, {key: tv_tensors.wrap(value[seen], like=value) if isinstance(value, Tensor) and key != "image_id"
                    and value.shape[:1] == masks.shape[:1] else value for key, value in target.items()}
 
@@ -151,6 +153,9 @@ def _segments(page, window: tuple[int, int, int, int], kept: dict) -> np.ndarray
             bands = slice(plane, plane + 1) if planes > 1 else slice(None)
             values[top - y1 : top - y1 + part.shape[0], left - x1 : left - x1 + part.shape[1], bands] = part
     return values
+
+
+_BITS = {}  # of a file with 16 bits, how many are in use: to know, all of it is read, and training reads it again and again
 
 
 def tiff_by_window(path: str | Path, pages: int | None, bands: Bands | None) -> Picture | None:  # None: it has to be read whole
@@ -196,9 +201,12 @@ def tiff_by_window(path: str | Path, pages: int | None, bands: Bands | None) -> 
         if not page.is_memmappable and np.prod(page.chunks) > 2**26 or np.prod(page.chunked) > len(page.dataoffsets):
             return None
     strips = [(0, y, size[1], min(y + 256, size[0])) for y in range(0, size[0], 256)]
-    values(strips[0])  # can it be decoded?
+    values((0, 0, 1, 1))  # can it be decoded?
     if page.dtype == np.uint16 and not bands:
-        shift = bits_in_use(max(int(values(strip).max()) for strip in strips)) - 8
+        key = os.fspath(path), os.stat(path).st_mtime_ns, pages
+        if key not in _BITS:
+            _BITS[key] = bits_in_use(max(int(values(strip).max()) for strip in strips))
+        shift = _BITS[key] - 8
     return Picture(size, read)
 
 

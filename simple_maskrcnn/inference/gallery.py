@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data.hints import behind
+from ..data.hints import behind, parts_of
 from ..data.bands import Bands, bands_of, share_bands
 from ..data.images import read_image
 from ..data.pairs import SUFFIXES
-from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels, parts_of, record_of
+from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels, record_of
 from ..evaluation.mistakes import judge, mistake_costs
 from ..files import printable
 from .predict import find_images, to_image

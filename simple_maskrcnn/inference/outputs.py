@@ -215,8 +215,7 @@ def write_picture(
         path, link = result_file(folder, kind, image["output"]), Path(picture).as_posix()
         if Path(picture).drive == Path(os.path.abspath(folder)).drive:  # Windows has no way from one to another
             link = Path(os.path.relpath(picture, path.parent)).as_posix()
-        content = WRITERS[kind](image, things, names, link)
-        write_atomic(path, lambda file, content=content: file.write(content))
+        write_atomic(path, WRITERS[kind](image, things, names, link))
 
 
 def write_folder(folder: Path, kinds: Iterable[str], content: dict, pixel_size: float = 1.0, unit: str = "pixel") -> None:
@@ -242,7 +241,7 @@ def write_folder(folder: Path, kinds: Iterable[str], content: dict, pixel_size: 
         lines = [f"  {k}: {json.dumps(name)}\n" for k, name in enumerate(names.values())]
         text[WHOLE["yolo"]] = "path: .\ntrain: images\nval: images\nnames:\n" + "".join(lines)
     for name, lines in text.items():
-        write_atomic(folder / name, lambda file, lines=lines: file.write(lines.encode()))
+        write_atomic(folder / name, lines.encode())
 
 # %% ../../nbs/inference/02_outputs.ipynb #bbc4ba50
 def ids_in(

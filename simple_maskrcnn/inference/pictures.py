@@ -133,7 +133,8 @@ def to_image(
     return picture
 
 # %% ../../nbs/inference/09_pictures.ipynb #pic0wini
-def by_window(picture: str | Path | Image.Image | np.ndarray | Tensor,  # as of `to_image`; an array may be mapped into memory
+def by_window(
+    picture: str | Path | Image.Image | np.ndarray | Tensor,  # as of `to_image`; an array may be mapped into memory
     pages: int | str | None = None, bands: Bands | None = None,  # as of `read_image` and `to_image`
 ) -> Picture:
     "A picture in any form, to be read by window; of a file that cannot be read so, the whole is in memory."

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['BY_PRODUCTS', 'BY_TILES', 'feature_table', 'map_geometry', 'weight_gradient', 'convolve_tiles', 'convolve',
-           'fold_norms', 'conv_norm', 'ConvBlock', 'conv_block', 'init_convs']
+           'fold_norms', 'conv_norm', 'ConvBlock', 'conv_block', 'init_convs', 'adapt_channels', 'fit_channels']
 
 # %% ../../nbs/network/14_conv.ipynb #d588b0ad
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -159,3 +160,24 @@ def init_convs(module: nn.Module, draw: Callable, **settings) -> None:
             draw(layer.weight, **settings)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+# %% ../../nbs/network/14_conv.ipynb #b4nd5a02
+def adapt_channels(
+    weight: Tensor, channels: int,  # of a first convolution, `[out, old, k, k]`; as many channels as it is to take
+) -> Tensor:  # `[out, channels, k, k]`
+    "The same filters for other pictures: added up for a single channel, else repeated in turn and scaled by old / channels."
+    old = weight.shape[1]
+    if channels == 1:
+        return weight.sum(1, keepdim=True)
+    return weight[:, [i % old for i in range(channels)]] * (old / channels)
+
+
+def fit_channels(model: nn.Module, state: dict[str, Tensor], source: str, name: str = "backbone.body.conv1.weight") -> dict:
+    "`state` with the first convolution for the channels of this network, where it then learns, too; says so."
+    own, given = dict(model.named_parameters()).get(name), state.get(name)
+    if own is None or given is None or given.ndim != 4 or (old := given.shape[1]) == (new := own.shape[1]):
+        return state
+    warnings.warn(f"{source}: its first convolution takes {old} channels, here {new}: the filters are " + (
+        "added up" if new == 1 else f"repeated in turn and scaled by {old}/{new}") + ", and learn", stacklevel=3)
+    own.requires_grad_(True)
+    return state | {name: adapt_channels(given, new)}

@@ -22,9 +22,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from ..cards import network_card
 from .anchors import AnchorGenerator
-from .backbone import Backbone, fit_channels, freeze_layers, still_norms
+from .backbone import Backbone, freeze_layers, still_norms
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
-from .conv import feature_table
+from .conv import feature_table, fit_channels
 from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
 from .proposals import RegionProposalNetwork
 from .roi_align import roi_align

@@ -25,8 +25,7 @@ from torch.utils.data import Dataset
 from .. import __version__
 from ..cards import checkpoint_card
 from ..data.coco import CocoDataset
-from ..data.hints import behind, content_digest
-from ..evaluation.evaluate import parts_of
+from ..data.hints import behind, content_digest, parts_of
 from ..files import clear_drafts, replace_files, sync_folder, write_atomic
 from ..network.model import MaskRCNN
 
@@ -97,7 +96,8 @@ def _kept_date(path: Path) -> tuple | None:
 def _unsaid(thing) -> list[str]:
     "What the text of transforms leaves out: the attributes of an object that has none of its own, a function's constants."
     code, inside = getattr(thing, "__code__", None), [*(getattr(thing, "transforms", None) or ()), getattr(thing, "lambd", None)]
-    own = [x for x in (*code.co_consts, *code.co_names) if not hasattr(x, "co_code")] if code else (
+    own = [sorted(x, key=repr) if isinstance(x, frozenset) else x  # whose order is another one in each process
+           for x in (*code.co_consts, *code.co_names) if not hasattr(x, "co_code")] if code else (
         getattr(thing, "__dict__", None) if type(thing).__repr__ is object.__repr__ else None)
     return [repr(own)] * bool(own) + [text for part in inside if part is not None for text in _unsaid(part)]
 

@@ -36,6 +36,7 @@ from simple_maskrcnn.training.checkpoint import (
     compare, differences, load_checkpoint, save_checkpoint, save_model, settle, tidy, write_config,
 )
 from .optim import update_ema
+from .recipe import Forecast
 
 # oneDNN keeps code for each size that it has met: 1,024 pieces, unless it is told otherwise before its first convolution.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
@@ -44,8 +45,7 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 class StepSampler(AspectBatchSampler):
     "An epoch in steps of processes × accumulate batches; each process reads its own part of each. `begin(epoch, step)`."
 
-    def __init__(self, sizes, batch_size: int, seed: int = 0, accumulate: int = 1, processes: int = 1, process: int = 0,
-                 repeats=None):
+    def __init__(self, sizes, batch_size: int, seed: int = 0, accumulate: int = 1, processes: int = 1, process=0, repeats=None):
         self.group, self.processes, self.process = accumulate * processes, processes, process
         super().__init__(sizes, batch_size, seed=seed, repeats=repeats)
         self.images = min(batch_size, self.count) * self.group  # in a step
@@ -250,14 +250,16 @@ class Log:
             self.file = MetricsFile(run.folder / "metrics.jsonl", lambda record: record.get("step", math.inf) <= run.step and (
                 "valid" not in record or record["epoch"] <= run.epoch), self.main)  # what is from before the run's checkpoint
         self.bar = progress_bar(desc="step", total=self.steps, initial=run.step, unit="step", disable=not self.main)
+        self.forecast = Forecast(run.step, self.steps, epochs, arguments["eval_every"], run.model.transform)
 
     def restart_clock(self) -> None:
-        self.since, self.begun = time.perf_counter(), self.run.step
+        self.since, self.begun = self.forecast.begin(), self.run.step
 
     def after_step(self) -> None:
         "Move the bar; after `every` steps, and after the last, write their mean, and once a minute draw."
         run = self.run
         self.bar.update()
+        self.forecast.after_step(self.main)
         if run.step % self.every and run.step < self.steps:
             return
         speed = self.images * (run.step - self.begun) / (time.perf_counter() - self.since)
