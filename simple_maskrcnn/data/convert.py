@@ -26,8 +26,8 @@ from simple_maskrcnn.data.layouts import (
     voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
 )
 from .outlines import Reading, Sample, read_imagej, read_labelme, read_qupath, read_via
-from .pairs import Pictures, is_hidden, part_of, same_below
-from .recognise import FORMATS, file_kind, recognise
+from .pairs import Pictures, part_of, same_below
+from .recognise import FORMATS, files_of, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
 
@@ -268,14 +268,6 @@ def _of_samples(
     samples = [s._replace(part=s.part or part_of(s.file, folder)) if s.file.is_relative_to(folder) else s for s in samples]
     return coco_contents(samples, classes, root, reading), root, held
 
-# %% ../../nbs/data/13_convert.ipynb #13cconv4
-def _files_of(source: Path, format: str) -> list[Path]:
-    "The files of a format that was named, by their suffix alone: one that cannot be read shall be told."
-    ends = {"qupath": (".geojson", ".json"), "imagej": (".zip", ".roi"), "yolo": (".yaml", ".yml")}.get(format, (".json",))
-    files = [path for path in files_below(source)[0] if path.suffix.lower() in ends and not is_hidden(path)]
-    files = files if source.is_dir() else [source]
-    return files if format != "yolo" else [file for file in files if file_kind(file) == "yolo" and file.suffix in ends]
-
 # %% ../../nbs/data/13_convert.ipynb #13cconv6
 def _judge(reading: Reading, contents: dict[str, dict], source: Path, skip_bad: bool) -> None:
     "Say what could not be read, and what was passed over; stop, unless it may be left out."
@@ -308,8 +300,9 @@ def convert(
         raise ValueError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"there is no image folder {printable(images)}")
-    format, files = recognise(source) if format is None else (format, _files_of(source, format))
+    format, files, others = recognise(source) if format is None else (format, files_of(source, format), {})
     folder, reading, held = source if source.is_dir() else source.parent, Reading(), {}
+    reading.notes = {f"passed over: {what}": [*map(printable, paths)] for what, paths in others.items()}
     known = Pictures(Path(images or folder))
     if format == "masks" and (images is not None or len(classes or [""]) > 1):
         raise ValueError(f"{FORMATS[format]} has " + ("its pictures beside it; leave images out" if images is not None else
@@ -318,9 +311,15 @@ def convert(
         contents, root = _of_masks(source, classes, reading, progress), folder
     elif format == "coco":
         contents, root = _of_coco(files, folder, reading, known, classes)
+        described = [root / image["file_name"] for content in contents.values() for image in content["images"]]
     else:
         samples, names = read_samples(format, source, files, reading, known, classes, progress)
+        described = [sample.image for sample in samples]
         contents, root, held = _of_samples(samples, names, folder, output, reading, known)
+    if format == "via" or source.is_dir() and format in ("coco", *READERS):  # others say it themselves, or have lists
+        for path in known.others(described):
+            if output.with_name(output.stem + "_images") not in path.parents:  # of an earlier call
+                reading.note("pictures without an annotation file that can be read are left out", path)
     _judge(reading, contents, source, skip_bad)
     files = {part: output.with_name(f"{output.stem}_{part}.json") if part else output for part in contents}
     write_contents({files[part]: content for part, content in contents.items()}, MADE_BY, held,
