@@ -208,14 +208,14 @@ def files(args, size: tuple[int, int], folder: Path) -> dict:
         (folder / "theirs.json").write_text(json.dumps(things))
         return len(things)
 
-    def ours(**options):
-        done = predict_files(both["ours"].eval(), names, folder / "ours", score_threshold=0, resume=False, progress=False,
-                             **options)
+    def ours():
+        done = predict_files(both["ours"].eval(), names, folder / "ours", score_threshold=0, overlays=False, resume=False,
+                             progress=False)
         return done["objects"]
 
-    ways = {"torchvision + pycocotools": theirs, "predict_files": lambda: ours(overlays=False)}
+    ways = {"torchvision + pycocotools": theirs, "predict_files": ours}
     result = take_turns(ways, args.rounds, lambda one, other: abs(one - other) <= 0.01 * one)
-    return {"pictures": args.pictures, "detections": ours(overlays=False)} | result
+    return {"pictures": args.pictures, "detections": len(json.loads((folder / "theirs.json").read_text()))} | result
 
 
 PARTS = {part.__name__: part for part in (masks, backends, files)}

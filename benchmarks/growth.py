@@ -75,18 +75,18 @@ def records_of(objects: int, classes: int, pictures: int = 1) -> list[dict]:
 
 
 def picture() -> Iterator[tuple]:
-    """side of the picture, squared; ResNet-50"""
+    """pixels of a picture, 128×128 to 1024×1024; the network of `make demo`"""
     for side in (128, 256, 512, 1024):
-        model = maskrcnn(5, min_size=side, max_size=side)
+        model = maskrcnn(5, **NETWORK | {"min_size": side, "max_size": side})
         image, target = torch.rand(3, side, side), targets_of(5, side)
         yield side**2, "inference", predict(model, [image])
         yield side**2, "training step", train(model, [image], [target])
 
 
 def batch() -> Iterator[tuple]:
-    """pictures at a time, 128×128; ResNet-50"""
+    """pictures at a time, 256×256; the network of `make demo`"""
     for n in (1, 2, 4, 8, 16):
-        model, image, target = maskrcnn(5, min_size=128, max_size=128), torch.rand(3, 128, 128), targets_of(5, 128)
+        model, image, target = maskrcnn(5, **SLIM), torch.rand(3, 256, 256), targets_of(5, 256)
         yield n, "inference", predict(model, [image] * n)
         yield n, "training step", train(model, [image] * n, [target] * n)
 

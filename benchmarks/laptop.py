@@ -1,9 +1,10 @@
-"""Seconds and memory that people ask for, on this machine: one picture, a training step, the demo's steps.
+"""Seconds and memory that people ask for, on this machine: one picture, a training step, the demo's steps, the demo.
 
 Each part runs in a process of its own. Seconds are the median of the rounds after one that warms up; memory is the most
-that the whole process held, Python and PyTorch included. Weights are random: they change neither.
+that the whole process held, Python and PyTorch included. Weights are random: they change neither. The demo runs once, and
+its memory is that of the larger of its processes.
 
-usage: python benchmarks/laptop.py [--rounds N] [--json FILE]
+usage: python benchmarks/laptop.py [--rounds N] [--only PART ...] [--json FILE]
 """
 
 import argparse
@@ -11,6 +12,7 @@ import itertools
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -57,11 +59,29 @@ def demo_steps():
     return training(maskrcnn(5, **NETWORK), ShapesDataset(n=400, size=SIZE, **WORLD), batch=4, steps=100)
 
 
-PARTS = {part.__name__: part for part in (one_picture, one_step, demo_steps)}
+def demo():
+    """`make demo`: draw, train, evaluate, predict"""
+
+
+PARTS = {part.__name__: part for part in (one_picture, one_step, demo_steps, demo)}
+
+
+def measure_demo() -> None:
+    """Print the seconds and the megabytes."""
+    import resource
+
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(__file__).resolve().parent.parent / "tools/demo.py"
+        subprocess.run([sys.executable, script, "--out", folder], stdout=subprocess.DEVNULL, check=True)
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(time.perf_counter() - start, most >> (20 if sys.platform == "darwin" else 10))
 
 
 def measure(name: str, rounds: int) -> None:
     """Print the seconds of each round, and the megabytes."""
+    if name == "demo":
+        return measure_demo()
     run, seconds = PARTS[name](), []
     for _ in range(rounds + 1):
         start = time.perf_counter()
@@ -74,13 +94,15 @@ def measure(name: str, rounds: int) -> None:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
     parser.add_argument("--json", type=Path, help="gets the figures")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:
         return measure(args.part, args.rounds)
     rows = []
-    for name, part in PARTS.items():
+    for name in args.only:
+        part = PARTS[name]
         command = [sys.executable, __file__, "--part", name, "--rounds", str(args.rounds)]
         *seconds, peak = map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
         rows.append({"part": part.__doc__, "seconds": [round(s, 3) for s in seconds],

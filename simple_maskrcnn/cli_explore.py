@@ -23,11 +23,14 @@ def explore(
     browser: Annotated[bool, option("open a window of the browser")] = True,
 ):
     "Look into a network in the browser: every stage, and each object's way back; on this machine's own address, 127.0.0.1."
-    from simple_maskrcnn import CocoDataset, load_model
+    from simple_maskrcnn import CocoDataset
     from simple_maskrcnn.inference.explore import need, serve
     from simple_maskrcnn.inference.gallery import open_pictures
+    from simple_maskrcnn.network.weights import PUBLISHED, hub_folder, read_settings
 
     need("voila")
-    open_pictures(load_model(model), CocoDataset(pictures, annotations) if annotations else pictures)
+    if model not in PUBLISHED:
+        read_settings(hub_folder(model))
+    CocoDataset(pictures, annotations) if annotations else open_pictures(None, pictures)
     echo("the explorer starts; Ctrl+C ends it")
     serve(model, pictures, annotations, port, browser)

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
            'visible', 'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections',
-           'show_pipeline', 'describe']
+           'show_pipeline', 'paint', 'font_of', 'write', 'describe']
 
 # %% ../nbs/draw.ipynb #6eb00787
 import os
 import random
 import re
 from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
 
 import matplotlib.pyplot as plt
@@ -19,8 +20,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from PIL import ImageDraw, ImageFont
 from torch import Tensor
+
+from .files import printable
 
 # %% ../nbs/draw.ipynb #9f28a783
 def default_device() -> torch.device:  # CUDA if there is one, else Apple's MPS, else the CPU
@@ -265,6 +270,31 @@ def show_pipeline(
         ax.text(2.9, y + 0.25, " · ".join(modules), fontsize=10, family="monospace", va="center", color="#555555")
     ax.set_axis_off()
     return vector()
+
+# %% ../nbs/draw.ipynb #pix1code
+def paint(
+    pixels: np.ndarray, numbers: np.ndarray,  # uint8 `[H, W, 3]`; label image `[H, W]`, 0 is the background
+    colors: list[str] | None = None,  # of number 1, 2, …; None: as of `instance_color`
+) -> np.ndarray:  # uint8 `[H, W, 3]`
+    "The pixels of each number in its colour, half transparent."
+    colors = colors or [instance_color(k) for k in range(numbers.max(initial=0))]
+    palette = np.uint8([(0, 0, 0), *(np.multiply(to_rgb(color), 127) for color in colors)])
+    inside, pixels = numbers > 0, pixels.copy()
+    pixels[inside] = pixels[inside] // 2 + palette[numbers[inside]]
+    return pixels
+
+
+@lru_cache
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+
+
+def write(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, color, size: int = 12) -> None:
+    "A text in white on its colour: above a place, or, where there is no room, below it."
+    width, height = pen.textbbox((0, 0), text := printable(text), font_of(size), "lt")[2:]
+    x, y = max(1, min(x, pen.im.size[0] - width - 2)), y - height - 1 if y > height else y + 1
+    pen.rectangle((x - 1, y - 1, x + width + 1, y + height + 1), fill=color)
+    pen.text((x, y), text, "white", font_of(size), "lt")
 
 # %% ../nbs/draw.ipynb #b845fb6f
 def describe(**tensors) -> None:  # tensors, or lists and dicts of tensors, by name

@@ -50,10 +50,15 @@ def _webp(picture: np.ndarray, most: int) -> bytes:  # uint8 `[H, W, 3]`, most b
 
 # %% ../nbs/film.ipynb #f11a0012
 MOST = 80_000  # bytes of one stored slider
-# A page that still loads may have the picture before the bars.
+# A page that still loads may have the picture before the bars. A wide picture does not shrink below 480 pixels: it scrolls.
 START = """const start = () => {
   const film = this.closest('.film'), pane = this.parentNode, [first, all, bars] = film.children;
-  first.remove(); all.replaceWith(pane); pane.style.overflow = 'hidden'; bars.hidden = false; film.oninput();
+  const view = document.createElement('div');
+  first.remove(); all.replaceWith(view); view.append(pane); pane.style.overflow = 'hidden'; bars.hidden = false; film.oninput();
+  if (parseInt(film.style.maxWidth) > 480) {
+    const part = parseFloat(pane.style.paddingBottom);
+    view.style.overflowX = 'auto'; pane.style.minWidth = '480px'; pane.style.paddingBottom = `max(${part}%, ${part * 4.8}px)`;
+  }
 };
 document.readyState == 'loading' ? document.addEventListener('DOMContentLoaded', start) : start()"""
 MOVE = """const bars = [...this.querySelectorAll('input')], sheet = this.querySelector('img');

@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 from conftest import ROOT
-from test_lab import lab  # noqa: F401 (a fixture)
+from test_lab import lab, run_all  # noqa: F401 (a fixture)
 from test_site import browser, needs_browser, until  # noqa: F401 (a fixture)
 
 LESSON = "network/01_boxes"
+WIDE = "network/09_roi_align"  # with a slider of three panels
 PLACES = ("index", "tour", LESSON)
 PICTURE = """
 const film = document.querySelector('.film'), sheet = film.querySelector('[onload]'), pane = sheet.parentNode;
@@ -24,7 +25,7 @@ def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("a few")
     shutil.copy(ROOT / "settings.ini", root)
     shutil.copytree(ROOT / "nbs" / "images", root / "nbs" / "images")
-    for place in PLACES:
+    for place in (*PLACES, WIDE):
         (root / "nbs" / place).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / "nbs" / f"{place}.ipynb", root / "nbs" / f"{place}.ipynb")
     with pytest.MonkeyPatch.context() as patch:
@@ -61,7 +62,7 @@ def check_slider(browser):  # noqa: F811
 
 
 @needs_browser
-def test_lab_shows_diagrams_and_moves_sliders_of_notebooks_that_it_trusts(lab, browser):  # noqa: F811
+def test_lab_shows_diagrams_moves_sliders_of_notebooks_that_it_trusts_and_runs_them(lab, browser):  # noqa: F811
     nbs, url, token, _ = lab
     for place in PLACES:
         browser.get(f"{url}lab/tree/{place}.ipynb?token={token}&reset")
@@ -69,8 +70,13 @@ def test_lab_shows_diagrams_and_moves_sliders_of_notebooks_that_it_trusts(lab, b
         if place != "index":  # which has no map
             until(browser, "return document.querySelector('.jp-RenderedSVG :is(img, svg)')")  # only if it is trusted
         assert errors(browser) == [], place
-    until(browser, "return document.querySelector('.film')")
-    check_slider(browser)
+        if place == LESSON:
+            until(browser, "return document.querySelector('.film')")
+            check_slider(browser)
+        if place != "index":  # which has no code
+            run_all(browser)
+            assert errors(browser) == [], place
+    check_slider(browser)  # as it is made anew
     strange = (nbs / f"{LESSON}.ipynb").read_text(encoding="utf-8").replace("# Boxes", "# Strange boxes")
     (nbs / "strange.ipynb").write_text(strange, encoding="utf-8")  # which is not trusted
     browser.get(f"{url}lab/tree/strange.ipynb?token={token}&reset")
@@ -96,6 +102,19 @@ def test_each_page_opens_and_sliders_move_on_the_site(site, browser, theme, widt
     fits = "return [...document.querySelectorAll('.film')].every(f => f.offsetWidth <= f.parentNode.clientWidth)"
     assert browser.execute_script(fits)
     assert errors(browser) == []
+
+
+@needs_browser
+def test_a_wide_picture_scrolls_where_it_would_be_too_small(site, browser):  # noqa: F811
+    for width, scrolls in ((500, True), (1300, False)):  # a window is at least 500 wide
+        browser.set_window_size(width, 900)
+        browser.get((site / f"{WIDE}.html").as_uri())
+        until(browser, "return document.querySelector('.film input')?.checkVisibility()")
+        view, film, shape, page = browser.execute_script("""
+            const view = document.querySelector('.film').children[0], pane = view.firstChild;
+            return [view.scrollWidth > view.clientWidth, pane.offsetWidth, pane.offsetHeight / pane.offsetWidth,
+                    document.documentElement.scrollWidth <= innerWidth];""")
+        assert view is scrolls and film >= 480 and 0.3 < shape < 0.4 and page
 
 
 @needs_browser

@@ -42,6 +42,20 @@ def lab(tmp_path):
         server.wait(30)
 
 
+def run_all(browser, seconds: float = 120) -> None:  # noqa: F811
+    """Run all cells of the notebook that is open, to the last; an error in one of them fails."""
+    menu = "return [...document.querySelectorAll('.lm-MenuBar-itemLabel')].find(e => e.innerText == 'Run')"
+    entry = "return [...document.querySelectorAll('.lm-Menu-itemLabel')].find(e => e.innerText.trim() == 'Run All Cells')"
+    state = "return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status == '{}'"
+    until(browser, state.format("idle"), 60)
+    until(browser, menu).click()
+    until(browser, entry).click()
+    until(browser, state.format("busy"))
+    until(browser, state.format("idle"), seconds)
+    failed = "return [...document.querySelectorAll('[data-mime-type=\"application/vnd.jupyter.error\"]')].map(e => e.innerText)"
+    assert browser.execute_script(failed) == []
+
+
 @needs_browser
 def test_lab_opens_on_the_index_and_saving_a_notebook_changes_nothing(lab, browser):  # noqa: F811
     from selenium.webdriver import ActionChains, Keys

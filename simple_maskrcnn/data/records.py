@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
-from .images import open_image, read_image
+from .images import open_image, open_pages, read_image
 from .pairs import is_picture
 from ..files import printable
 
@@ -198,8 +198,8 @@ def file_size(path: Path, pages) -> tuple:  # height, width, or twice None; page
     with suppress(Exception), open_image(path) as file:  # Pillow raises half a dozen types
         if pages is None or getattr(file, "n_frames", 1) == 1:
             return upright_size(file)
-    with suppress(Exception):
-        return tuple(read_image(path, pages).shape[-2:])
+    with suppress(Exception), open_pages(path, pages is None) as source:  # a TIFF that Pillow does not know: of many bands
+        return source.page(source.pages[0], []).shape[:2] if pages is None else tuple(read_image(path, pages).shape[-2:])
     return None, None
 
 

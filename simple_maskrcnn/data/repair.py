@@ -243,7 +243,7 @@ def _join(draft: Draft, dataset: CocoDataset, group: list[int], images: dict, po
                 draft.change("annotations", position[number], {"image_id": first})
         if key != first:
             draft.drop("images", images.pop(key))
-            draft.note(HALVES, "joined", f"id {key}, file_name {name}: its objects are those of id {first}")
+            draft.note(HALVES, "joined", f"id {key}, file_name {name}: its objects went to id {first}")
 
 # %% ../../nbs/data/15_repair.ipynb #d0c15016
 MADE_BY = "simple_maskrcnn.check"

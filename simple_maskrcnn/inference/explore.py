@@ -125,7 +125,8 @@ class Explorer:
         names = [name for name in VIEWS if name != "mistakes" or self.seen.objects is not None]
         stage = self.stage.value if self.stage.value in names else names[0]
         self.picture.value, self.stage.options, self.stage.value = i, names, stage
-        for key, value in self.seen.usual.items():
+        for key in THRESHOLDS:
+            value = self.seen.usual[key]
             self.sliders[key].max = max(self.sliders[key].max, value)
             self.sliders[key].value = value
         self.level.options = list(range(len(self.seen["maps"])))
@@ -145,8 +146,10 @@ class Explorer:
         "The stage, the list, and what was chosen."
         if self.quiet:
             return
-        how, frame = self.how, {"selected": self.thing[1:]} if self.thing and self.thing[0] == "found" else {}
-        self._show(how | (frame if frame or not self.thing else {"object": self.thing[1]}))  # first what one waits for
+        how, frame = self.how, {}
+        if self.thing:
+            frame = {"selected" if self.thing[0] == "found" else "objects": self.thing[1:]}
+        self._show(how | frame)  # first what one waits for
         self._choose_widgets(self.stage.value)
         lines = things(self.seen, how)
         self.quiet = True
@@ -169,7 +172,7 @@ class Explorer:
             return
         self.asked = asked
         strip, rows, frame = explain(self.seen, self.thing, how, self.large) if self.thing else (None, [], {})
-        if "object" in frame and "selected" in frame:  # who took its place
+        if len(frame) > 1:  # who took its place, or whose place it took
             self._show(how | frame)
         if strip is not None:
             strip.save(file := BytesIO(), "PNG")
@@ -251,11 +254,16 @@ def explore(
 HANDED = "SIMPLE_MASKRCNN_EXPLORE"  # the environment variable by which the app's cell learns what to open
 
 
-def handed_over() -> Explorer:
-    "The explorer of what `serve` was given: the one cell of the app."
+def handed_over():
+    "The explorer of what `serve` was given, or what is wrong with it: the one cell of the app."
+    from IPython.display import HTML
+
     given = json.loads(os.environ[HANDED])
-    images = CocoDataset(given["pictures"], given["annotations"]) if given["annotations"] else given["pictures"]
-    return explore(given["model"], images)
+    try:
+        images = CocoDataset(given["pictures"], given["annotations"]) if given["annotations"] else given["pictures"]
+        return explore(given["model"], images)
+    except (OSError, ValueError) as error:
+        return HTML(f"<b>error:</b> {escape(printable(error))}")
 
 
 def serve(

@@ -202,7 +202,7 @@ def _facts(model: MaskRCNN, precision: str) -> dict[str, str]:
              "category_ids": [*model.category_of.values()], "min_size": transform.min_size[-1], "exact_masks": model.exact_masks,
              **{name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std", "value_range")},
              "precision": precision}
-    told = {"input": "float32 [batch, channels, height, width], RGB from 0 to 1 (of other channels, value_range becomes 0 and 1); "
+    told = {"input": "float32 [batch, channels, height, width], RGB from 0 to 1 (other channels: value_range becomes 0 to 1); "
                      "resized and normalised in the graph",
             "output": "of all pictures of the batch: number of the picture, box (x1 y1 x2 y2 in its pixels), label (from 1; "
                       "class_names[label]), score, and mask stretched over the box (above 0.5: the object)"}

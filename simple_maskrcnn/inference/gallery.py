@@ -17,13 +17,12 @@ from ..data.hints import behind, parts_of
 from ..data.bands import Bands, bands_of, share_bands
 from ..data.images import read_image
 from ..data.pairs import SUFFIXES
-from ..evaluation.ap import coco_detections, coco_objects
-from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels
+from ..evaluation.evaluate import evaluation_mode, label_maps, own_labels, record_of
 from ..evaluation.mistakes import judge, mistake_costs
 from ..files import printable
 from .predict import find_images, to_image
-from .stages import STEPS, Stages, follow, trace
-from .views import Sheet, draw_trace, judged, outlines, trace_table
+from .stages import Stages, follow, trace
+from .views import Sheet, draw_trace, in_sight, named, several, trace_table
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex07open
 def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore` → a list and a function
@@ -69,73 +68,76 @@ def read_upload(name: str, content: bytes, bands: Bands | None = None) -> torch.
 # %% ../../nbs/inference/06_gallery.ipynb #ex09thin
 def things(seen: Stages, how: dict) -> dict[tuple, str]:  # how: as of `draw_stage`
     "What can be chosen, and a line of text: the detections in sight, the surest first, then objects that none is right for."
-    found, _ = outlines(seen, how)
-    pairs = list(zip(found["candidate"].tolist(), found["labels"].tolist()))
-    kinds, lost = {}, {}
-    if seen.objects is not None:
-        judgement = judged(seen, how)[1]
-        kinds = {d: kind for kind, _, d in judgement}
-        right = {g for kind, g, _ in judgement if kind == "right"}
-        lost = {g: kind for kind, g, _ in reversed(judgement)  # of its detections, the surest's
-                if g not in right and kind not in ("both", "background")}
-    lines = {("found", c, label): f"{k} · {printable(seen.name(label))} {score:.2f}" + (f" · {kinds[k]}" if k in kinds else "")
-             for k, ((c, label), score) in enumerate(zip(pairs, found["scores"].tolist()))}
-    names = [printable(seen.name(label)) for label in seen.get("truth_labels", torch.zeros(0)).tolist()]
-    return lines | {("object", g): f"{kind} · {names[g]} {g}" for g, kind in sorted(lost.items())}
+    found = in_sight(seen, how)
+    judgement = found.get("kinds", [])
+    right, kinds = {g for kind, g, _ in judgement if kind == "right"}, {d: kind for kind, _, d in judgement}
+    lost = {g: kind for kind, g, _ in reversed(judgement)  # of its detections, the surest's
+            if g not in right and kind not in ("both", "background")}
+    two, lines = several(found) if judgement else {}, {}
+    for k, (c, label, score) in enumerate(zip(*(found[key].tolist() for key in ("candidate", "labels", "scores")))):
+        more = filter(None, [kinds.get(k), two.get(k)])
+        lines["found", c, label] = " · ".join([str(k), f"{printable(seen.name(label))} {score:.2f}", *more])
+    return lines | {("object", g): f"{kind} · {printable(seen.name(int(seen['truth_labels'][g])))} {g}"
+                    for g, kind in sorted(lost.items())}
 
 
 def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0–1, of the picture's width and height
     "The things at a place: what the mask there belongs to, then whatever has a box around it, the smallest first."
-    found, numbers = outlines(seen, how)
+    numbers, keys = in_sight(seen, how)["numbers"], list(things(seen, how))
     height, width = numbers.shape
+    top = int(numbers[min(int(y * height), height - 1), min(int(x * width), width - 1)])
     place = torch.tensor([x * seen.size[1], y * seen.size[0]])
-    top = int(numbers[min(int(y * height), height - 1), min(int(x * width), width - 1)]) - 1
-    keys, boxes = [], []
-    for key in things(seen, how):
-        keys.append(key)
-        boxes.append(seen["truth_boxes"][key[1]] if key[0] == "object" else seen["class_boxes"][key[1], key[2]])
-    inside = [(float((b[2:] - b[:2]).prod()), k) for k, b in enumerate(boxes) if ((b[:2] <= place) & (place <= b[2:])).all()]
-    order = [k for _, k in sorted(inside)]
-    return [keys[k] for k in dict.fromkeys(([top] if top >= 0 else []) + order)]
+    boxes = [seen["truth_boxes"][key[1]] if key[0] == "object" else seen["class_boxes"][key[1:]] for key in keys]
+    inside = [k for k, b in enumerate(boxes) if ((b[:2] <= place) & (place <= b[2:])).all()]
+    order = sorted(inside, key=lambda k: float((boxes[k][2:] - boxes[k][:2]).prod()))
+    return [keys[k] for k in dict.fromkeys([top - 1] * (top > 0) + order)]
+
+# %% ../../nbs/inference/06_gallery.ipynb #ga07exp1
+def _object(seen: Stages, number: int, how: dict) -> tuple[list[tuple], dict, tuple | None]:
+    "Rows, frame, and candidate and label of the surest box that fits it."
+    fate, frame = follow(seen, number, **how), {"objects": [number]}
+    why = f"{fate['verdict']} (lost at the step: {fate['lost']})" if fate["lost"] else (
+        f"a box in sight fits it, IoU {fate['best']['shown']:.2f}, but its mask does not, or it is another object's")
+    rows = [(f"object {number}", why), ("best IoU", ", ".join(f"{step} {iou:.2f}" for step, iou in fate["best"].items()))]
+    if "proposal" in fate:
+        way, iou = trace(seen, fate["proposal"], fate["label"], **how), fate["best"]["proposals"]
+        rows.append(("best proposal", f"{'none fits: ' * (iou < 0.5)}IoU {iou:.2f}, number {way['rank']}, objectness "
+                                      f"{way['anchor_score']:.2f}, score {way['score']:.2f}"))
+    if fate["by_label"]:
+        frame["selected"] = fate["by"], fate["by_label"]
+        by = trace(seen, *frame["selected"], **how)
+        rows.append(("dropped by", f"the red box, score {by['score']:.2f}; its mask {named(by)}"))
+    return rows, frame, (fate["candidate"], fate["label"]) if fate["candidate"] is not None else None
 
 
 def explain(seen: Stages, thing: tuple, how: dict, sheet: Sheet | None = None):
     "Of a thing: the strip of `draw_trace` or None, rows of name and text, and what `draw_stage` is to frame."
-    filters = {key: how[key] for key in seen.usual if key in how}
-    shown, mask = how.get("shown", 0.5), how.get("mask", 0.5)
-    if thing[0] == "found":
-        way = trace(seen, *thing[1:], shown, mask, **filters)
-        return draw_trace(seen, way, sheet, mask=mask), trace_table(seen, way), {"selected": thing[1:]}
-    fate = follow(seen, thing[1], shown, **filters)
-    why = f"{fate['verdict']} (lost at the step: {fate['lost']})" if fate["lost"] else (
-        f"a box in sight fits it, IoU {fate['best']['shown']:.2f}, but its mask does not, or it is another object's")
-    rows = [(f"object {thing[1]}", why),
-            ("best IoU", ", ".join(f"{step} {fate['best'][step]:.2f}" for step in STEPS))]
-    frame = {"object": thing[1]}
-    if fate["candidate"] is None:
+    rows, frame, pair = _object(seen, thing[1], how) if thing[0] == "object" else ([], {"selected": thing[1:]}, thing[1:])
+    if pair is None:
         return None, rows, frame
-    if fate.get("by") is not None and fate.get("by_label"):
-        frame["selected"] = fate["by"], fate["by_label"]
-        rows.append(("dropped by", f"the detection in the red box, score {seen['class_scores'][frame['selected']]:.2f}"))
-    way = trace(seen, fate["candidate"], fate["label"], shown, mask, **filters)
-    rows += [("of its boxes", "the surest that fits:"), *trace_table(seen, way)]
-    return draw_trace(seen, way, sheet, mask=mask), rows, frame
+    way = trace(seen, *pair, **how)
+    table, held = trace_table(seen, way), way.get("holds", ())
+    if thing[0] == "object":
+        rows.append(("of its boxes", "the surest that fits:"))
+    elif len(held) > 1:  # what became of the boxes that each of them has of its own
+        fates = [follow(seen, g, **how) for g, *_ in held]
+        mine = [fate for fate in fates if (fate["by"], fate["by_label"]) == pair]
+        table[2:2] = [(f"object {fate['object']}", fate["verdict"] + ": this one" * (fate in mine)) for fate in fates]
+        frame |= {"objects": [g for g, *_ in held], "others": [(fate["candidate"], fate["label"]) for fate in mine]}
+    return draw_trace(seen, way, sheet, mask=seen.given(how)["mask"]), rows + table, frame
 
 # %% ../../nbs/inference/06_gallery.ipynb #ex11gall
 def judge_pictures(model: nn.Module, count: int, item, report=lambda k: None) -> list[dict]:  # item: of `open_pictures`
     "Records as in `coco_results`, of those pictures whose truth is known; labels for categories."
-    records, device = [], next(model.parameters()).device
+    records, exact = [], bool(getattr(model, "exact_masks", False))
     for i in range(count):
         report(i)
         image, target = item(i)
-        if target is None:
-            continue
-        with evaluation_mode(model):
-            batch, size = [to_image(image, bands_of(model)).to(device)], tuple(image.shape[-2:])
-            (answer,) = model.predict(batch, paste=False) if hasattr(model, "predict") else model(batch)
-        answer = {key: value.cpu() for key, value in answer.items()}
-        records.append({"place": i, "image_id": i, "size": size, "objects": coco_objects(target, size),
-                        "detections": coco_detections(answer, size, bool(getattr(model, "exact_masks", False)))})
+        if target is not None:
+            with evaluation_mode(model):
+                batch = [to_image(image, bands_of(model)).to(next(model.parameters()).device)]
+                (answer,) = model.predict(batch, paste=False) if hasattr(model, "predict") else model(batch)
+            records.append({"image_id": i, **record_of(i, image, target, answer, exact)})
     return records
 
 

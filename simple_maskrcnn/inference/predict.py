@@ -170,7 +170,7 @@ def _seals(output_dir: Path, kinds: Iterable[str], output: str) -> dict[str, str
     return {kind: _seal(path) for kind in kinds if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()}
 
 
-def _write_one(output_dir, kinds, name, record, image, result, names, class_names, file) -> tuple[dict, list[dict]]:
+def _write_one(output_dir, kinds, record, names, class_names, root, name, image, result) -> tuple[dict, list[dict]]:
     "Write what was found in one picture → its record and annotations."
     if "overlays" in kinds:
         drawn = to_pil_image(draw_result(image, result, class_names))
@@ -178,7 +178,7 @@ def _write_one(output_dir, kinds, name, record, image, result, names, class_name
     things = [thing for thing in result.to_coco(0) if thing["category_id"] in names]
     things = [thing | {"id": number} for number, thing in enumerate(things, start=1)]  # as in the label image
     record = {"file_name": name, "height": result.size[0], "width": result.size[1], **record}
-    write_picture(output_dir, kinds, record, things, names, file)
+    write_picture(output_dir, kinds, record, things, names, root / name)
     return record | {"results": _seals(output_dir, kinds, record["output"])}, things
 
 
@@ -289,8 +289,7 @@ def predict_files(
                                       max_detections=limit, pages=pages, network=_network_digest(model),
                                       **{"tiles": list(tile)} if tile else {})
     records = {name: record for name, record in records.items() if name in ids} if annotations else records
-    names = {record["id"]: record["name"] for record in content["categories"]}
-    seen = []
+    names, seen = {record["id"]: record["name"] for record in content["categories"]}, []
 
     def read(name):
         return (by_window if tile and not overlays else read_image)(root / name, pages, bands_of(model))
@@ -307,8 +306,7 @@ def predict_files(
             yield name, image, result
 
     def write(found):
-        name, image, result = found
-        done[name] = _write_one(output_dir, kinds, name, records[name], image, result, names, model.names, root / name)
+        done[found[0]] = _write_one(output_dir, kinds, records[found[0]], names, model.names, root, *found)
 
     with hold(output_dir):
         done = _take_over(content, output_dir, records, ids, resume, kinds)

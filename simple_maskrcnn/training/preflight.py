@@ -25,14 +25,13 @@ from pycocotools import mask as coco_mask
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..cards import coloured
 from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
-from ..data.coco import MENDED
+from ..data.coco import MENDED, label_image
 from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of
 from ..data.loader import make_loader, repeat_factors, seeded
-from ..draw import show_boxes, show_image, visible
+from ..draw import paint, show_boxes, show_image, visible
 from ..evaluation.ap import coco_classes
 from ..files import write_atomic
 from ..network.model import MaskRCNN
@@ -186,7 +185,7 @@ def draw_preview(
         pixels = visible((canvas[0] * std + mean)[:, :height, :width].clip(0, 1)).mul(255).byte().permute(1, 2, 0).numpy()
         masks = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in there["masks"].numpy()]
         size = f"{image.shape[2]}×{image.shape[1]}, in the network {width}×{height}, {len(masks)} objects"
-        shown = show_image(torch.from_numpy(coloured(pixels, masks)).permute(2, 0, 1), None, ax)
+        shown = show_image(torch.from_numpy(paint(pixels, label_image(masks, (height, width)))).permute(2, 0, 1), None, ax)
         shown.set_title(f"id {target.get('image_id', '?')}: {size}", fontsize=9)
         crowds = there.get("iscrowd", torch.zeros(len(masks))).tolist()
         texts = ["crowd, not learnt" if crowd else names[label] for label, crowd in zip(there["labels"].tolist(), crowds)]
