@@ -96,10 +96,11 @@ def _painted(source: Path) -> Counter:  # format → how many
 
 def _passed_over(found: dict[Path, str], folder: Path) -> dict[str, list[Path]]:  # file → kind; folder: that has them
     "What looks like annotations, of files that are not taken: what it is → files."
-    others = {}
+    others, pictures = {}, {path.with_suffix("") for path in files_below(folder)[0] if is_picture(path)} if found else set()
     for file, kind in found.items():
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        likely = file.suffix.lower() in (".json", ".geojson", ".xml", ".zip") and not hidden
+        named = file.suffix.lower() == ".txt" and file.with_suffix("") in pictures
+        likely = named or file.suffix.lower() in (".json", ".geojson", ".xml", ".zip") and not hidden
         if kind or likely and not is_own(file, "simple_maskrcnn.convert"):
             others.setdefault({**FORMATS, **STRANGERS}.get(kind, "files in no format that is known"), []).append(file)
     return others
@@ -124,7 +125,7 @@ def recognise(
     if len(known) == 1:
         fits = known if known[0] in ("yolo", "labels", "masks") else [*known, "broken"]  # it is read, and told
         taken = [file for file, kind in found.items() if kind in fits]
-        rest = {file: kind for file, kind in found.items() if kind not in fits}
+        rest = {file: kind for file, kind in found.items() if kind not in fits and (known[0], file.suffix) != ("yolo", ".txt")}
         return known[0], taken, _passed_over(rest, source)
     if len(known) > 1:
         raise ValueError(f"{printable(source)} holds files of several formats: "
