@@ -37,7 +37,7 @@ def export(
     if precision is Precision.int8 and not pictures:
         raise ValueError("precision=int8 takes the range of its values from pictures: give pictures=FOLDER")
     from simple_maskrcnn import load_model
-    from simple_maskrcnn.data.images import bands_of
+    from simple_maskrcnn.data.bands import bands_of
     from simple_maskrcnn.inference.export import to_onnx
     from simple_maskrcnn.inference.pictures import find_images, to_image
     from torchvision.transforms.v2.functional import to_dtype

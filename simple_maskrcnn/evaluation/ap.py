@@ -9,6 +9,7 @@ __all__ = ['FALSE', 'ON_CROWD', 'EQUAL', 'match_detections', 'coco_objects', 'co
 
 # %% ../../nbs/evaluation/01_ap.ipynb #216a20cb
 import warnings
+from collections import Counter
 from contextlib import redirect_stdout
 from importlib import import_module
 
@@ -206,7 +207,7 @@ def coco_results(
     max_detections: int = 100, backend: str | None = None,  # as in `coco_eval`
 ) -> tuple[dict, dict]:  # all figures; and for "bbox" and "segm" the precisions `[T, R, K]` that curves are drawn from
     "COCO's figures of boxes and masks, AP and AP50 of each class, and the `simple_figures`."
-    if twice := [name for name in categories.values() if [*categories.values()].count(name) > 1]:
+    if twice := [name for name, times in Counter(categories.values()).items() if times > 1]:
         raise ValueError(f"two classes are called '{printable(twice[0])}'; the figures of each class need names of their own")
     results, curves = {"bbox": {}, "segm": {}, "per_class": {}, "voc50": {}, "jaccard50": {}, "best_score": {}}, {}
     for kind in ("bbox", "segm"):

@@ -202,10 +202,10 @@ def _facts(model: MaskRCNN, precision: str) -> dict[str, str]:
              "category_ids": [*model.category_of.values()], "min_size": transform.min_size[-1], "exact_masks": model.exact_masks,
              **{name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std", "value_range")},
              "precision": precision}
-    told = {"input": "float32 [batch, channels, height, width], RGB from 0 to 1 (other channels: value_range becomes 0 to 1); "
-                     "resized and normalised in the graph",
-            "output": "of all pictures of the batch: number of the picture, box (x1 y1 x2 y2 in its pixels), label (from 1; "
-                      "class_names[label]), score, and mask stretched over the box (above 0.5: the object)"}
+    told = {"input": "float32 [batch, channels, height, width]: red, green, blue from 0 to 1 (of other channels, value_range is "
+                     "made 0 and 1); resized and normalised in the graph",
+            "output": "of all pictures of the batch: number of the picture, box (x1 y1 x2 y2 in its pixels), label (an index "
+                      "into class_names), score, and mask stretched over the box (above 0.5: the object)"}
     return told | {name: json.dumps(value) for name, value in facts.items()}
 
 
@@ -244,11 +244,15 @@ def to_onnx(
         raise ValueError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
     if precision == "int8" and not (pictures := list(pictures)):
         raise ValueError("precision='int8' needs pictures, from which the range of the values is taken: a dozen will do")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch, about itself
-        program = torch.onnx.export(
-            record(model, precision == "fp16"), dynamo=True, verbose=False, input_names=[INPUT], output_names=OUTPUTS,
-            custom_translation_table={torch.ops.simple_maskrcnn.nms_groups.default: _nms_rule})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch, about itself
+            program = torch.onnx.export(
+                record(model, precision == "fp16"), dynamo=True, verbose=False, input_names=[INPUT], output_names=OUTPUTS,
+                custom_translation_table={torch.ops.simple_maskrcnn.nms_groups.default: _nms_rule})
+    except Exception as error:
+        raise ValueError(f"PyTorch {torch.__version__} cannot export this network: {printable(error)[:300]}. 2.14 exports what "
+                         "maskrcnn builds; a part of your own has to be without lists and without questions to values") from error
     proto = program.model_proto
     del proto.graph.value_info[:]  # shapes within, in names of PyTorch
     for k, name in ((0, "batch"), (2, "height"), (3, "width")):
@@ -286,6 +290,7 @@ class OnnxNetwork(MaskRCNN):
             super().__init__(**settings)
         del self.backbone, self.rpn.head, self.roi_heads.box_head, self.roi_heads.box_predictor
         del self.roi_heads.mask_head, self.roi_heads.mask_predictor
+        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # it has a device, as a network with weights
         self._hub_mixin_config, self.session = settings, session
         self.file, self.weights_from = hashlib.sha256(content).hexdigest()[:16], str(path)
         self.eval()

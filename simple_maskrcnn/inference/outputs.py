@@ -93,6 +93,8 @@ def measures(
     pixel_size: float = 1.0, unit: str = "pixel",  # the side of a pixel, in this unit
 ) -> list[dict]:  # areas in square units; None where a mask has no pixel
     "A row for each object: class, score, area, centroid, box, and length and width, the axes of the ellipse of equal spread."
+    if unit == "pixel" and pixel_size != 1:
+        raise ValueError(f"pixel_size={pixel_size} needs its unit, such as unit='µm'")
     rows = []
     for thing in things:
         mask, column, row = crop(rle_of(thing))
@@ -106,7 +108,7 @@ def measures(
         lengths = {"x": centre[0], "y": centre[1], **sides, "length": axes[1], "width": axes[0]}
         rows.append({"object": thing["id"], "class": printable(names[thing["category_id"]]), "category_id": thing["category_id"],
                      "score": thing.get("score"), "area": area * pixel_size**2,
-                     **{key: value if value is None else round(float(value), 6) for key, value in lengths.items()}, "unit": unit})
+                     **{key: value if value is None else float(f"{value:.10g}") for key, value in lengths.items()}, "unit": unit})
     return rows
 
 # %% ../../nbs/inference/02_outputs.ipynb #339e15b1
@@ -185,12 +187,14 @@ WRITERS = {"labels": partial(_labels, "PNG"), "tiff": partial(_labels, "TIFF"),
 FORMATS = (*WRITERS, "csv", "coco")  # as `--to` names them
 
 
-def check_formats(kinds: Iterable[str], pixel_size: float = 1.0) -> list[str]:  # each once
+def check_formats(kinds: Iterable[str], pixel_size: float | None = None, unit: str | None = None) -> list[str]:  # each once
     "Refuse what cannot be written, before anything is."
     kinds = [kinds] if isinstance(kinds, str) else list(dict.fromkeys(map(str, kinds)))
     if unknown := [kind for kind in kinds if kind not in FORMATS]:
         raise ValueError(f"to: there is no format '{printable(unknown[0])}'; there are {', '.join(FORMATS)}")
-    if not 0 < pixel_size < math.inf:
+    if (pixel_size is None) != (unit is None) or unit is not None and "csv" not in kinds:
+        raise ValueError("pixel_size, the side of a pixel, and its unit belong together, and to the measures of to=csv")
+    if pixel_size is not None and not 0 < pixel_size < math.inf:
         raise ValueError(f"pixel_size={pixel_size} must be above 0: the side of a pixel in the unit")
     if "imagej" in kinds:
         try:

@@ -12,7 +12,6 @@ import os
 import time
 import warnings
 from collections.abc import Iterable
-from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ from simple_maskrcnn.inference.outputs import (
 )
 from .pictures import OWN, Picture, by_window, find_images, formats_of, is_result, stamped, to_image
 from .export import OnnxNetwork
-from .tiles import MOST, detect_tiles, tile_size
+from .tiles import detect_tiles, judge_limits, tile_size
 from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
@@ -55,18 +54,10 @@ def load_model(
     return model.to(device or default_device()).eval()
 
 # %% ../../nbs/inference/01_predict.ipynb #42950fc5
-def _judge(score_threshold: float | None, max_detections: int | None = None) -> None:
-    if score_threshold is not None and not (isinstance(score_threshold, Real) and score_threshold == score_threshold):  # NaN
-        raise ValueError(f"score_threshold={score_threshold!r} is no number")
-    if max_detections is not None and not (isinstance(max_detections, Integral) and 1 <= max_detections <= MOST):
-        raise ValueError(f"max_detections={max_detections!r} must be a whole number from 1 to {MOST}, the most that a label "
-                         "image can hold")
-
-
 def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limits: dict) -> Detections:  # as of `RoIHeads.detect`
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
-        (result,) = model.predict([image.to(next((p.device for p in model.parameters()), "cpu"))], paste=False, **limits)
+        (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False, **limits)
     boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
@@ -100,7 +91,7 @@ def detect(
     tiles: bool | int | tuple[int, int] | None = None,  # look at windows of this side, or height and width, see `tile_size`
 ) -> Detections:
     "What a network finds in one picture, with masks as run lengths."
-    _judge(score_threshold)
+    score_threshold = judge_limits(model, score_threshold)
     return _search(model, image, score_threshold, tile_size(tiles, model.transform))[0]
 
 # %% ../../nbs/inference/01_predict.ipynb #13150d41
@@ -182,10 +173,10 @@ def _write_one(output_dir, kinds, record, names, class_names, root, name, image,
     return record | {"results": _seals(output_dir, kinds, record["output"])}, things
 
 
-def _finish(content: dict, output_dir: Path, kinds: list[str], pixel_size: float, unit: str) -> None:
+def _finish(content: dict, output_dir: Path, kinds: list[str], *measure) -> None:
     "Write predictions.json and the files that stand for all pictures, then once more with the digests of these."
     _write(content, output_dir)
-    write_folder(output_dir, kinds, content, pixel_size, unit)
+    write_folder(output_dir, kinds, content, *measure)
     if seals := {kind: _seal(path) for kind in kinds if kind in WHOLE and (path := output_dir / WHOLE[kind]).is_file()}:
         _write(content | {"whole": content.get("whole", {}) | seals}, output_dir)
 
@@ -256,16 +247,15 @@ def predict_files(
     masks: bool = False,  # write a label image of each picture, PNG with 16 bits, as `to="labels"`
     to: str | Iterable[str] = (),  # more formats, of `outputs.FORMATS`
     annotations: str | Path | None = None,  # a COCO file of the pictures: its ids are kept, others are left out
-    pixel_size: float = 1.0, unit: str = "pixel",  # of the measures: the side of a pixel in this unit
+    pixel_size: float | None = None, unit: str | None = None,  # of the measures: the side of a pixel in this unit
     pages: int | str | None = None,  # of a file with several, as of `read_image`
     tiles: bool | int | tuple[int, int] | None = None,  # look at windows of large pictures, as of `detect`
     resume: bool = True,  # what an earlier call has done with the same network and settings is not done again
     progress: bool = True,  # show a bar
 ) -> dict:  # `images`, `objects`, `kept` (images done earlier): how many; `failed`: path → why; `file`: predictions.json
     "Detect objects in pictures and write what was found; what cannot be read is skipped with a warning."
-    _judge(score_threshold, max_detections)
-    to = check_formats(to, pixel_size)
-    kinds = [*["overlays"] * overlays, *dict.fromkeys([*["labels"] * masks, *to])]
+    score_threshold, to = judge_limits(model, score_threshold, max_detections), check_formats(to, pixel_size, unit)
+    kinds, measure = [*["overlays"] * overlays, *dict.fromkeys([*["labels"] * masks, *to])], (pixel_size, unit) if unit else ()
     check_finite(model)
     pages = which_pages(pages)
     (files, root), failed = find_images(paths, results=output_dir), {}
@@ -319,7 +309,7 @@ def predict_files(
                     _write(_gather(content, done, records, ids), output_dir)
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
-            _finish(content := _gather(content, done, records, ids), output_dir, kinds, pixel_size, unit)
+            _finish(content := _gather(content, done, records, ids), output_dir, kinds, *measure)
     _advise(seen, limit, model.transform)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
             "file": output_dir / OWN[""]}

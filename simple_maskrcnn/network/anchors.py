@@ -56,9 +56,11 @@ class AnchorGenerator(nn.Module):
         if len(counts := {len(level) for level in sizes}) > 1:
             raise ValueError(f"anchor sizes {sizes}: levels with {sorted(counts)} sizes, but one head serves all "
                              "levels; give each level the same number of sizes")
-        self.sizes, self.ratios = tuple(map(tuple, sizes)), tuple(ratios)
+        self._shapes = tuple(map(tuple, sizes)), tuple(ratios)
         cells = (cell_anchors(level, ratios).tolist() for level in sizes)
         self.cells = tuple(tuple(map(tuple, cell)) for cell in cells)  # plain numbers: they need no device
+
+    sizes, ratios = (property(lambda self, k=k: self._shapes[k]) for k in (0, 1))  # other ones need another generator
 
     def num_anchors(self) -> int:  # shapes at each place
         return len(self.sizes[0]) * len(self.ratios)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from torchvision.models.detection import faster_rcnn
 from torchvision.ops import FrozenBatchNorm2d
 
 from ..cards import network_card
@@ -159,7 +160,7 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         num_classes: int = 91,  # with the background
         backbone: str = "resnet50",  # any ResNet of torchvision
         levels: list[int] = (2, 3, 4, 5),  # stages that are read; a single one gives the simplified one-map network
-        norm: str = "batch", norm_eps: float = 1e-5,  # "batch" is trained, "frozen" is fixed, with ε (old COCO weights: 0)
+        norm: str = "batch", norm_eps: float = 1e-5,  # "batch" is trained, "frozen" is fixed; ε (of old COCO weights 0)
         trainable_layers: int = 5,  # stages of the backbone that learn, counted from the last; 5 is all of it
         v2: bool = False,  # torchvision's second recipe: deeper heads with batch norm
         class_names: list[str] | None = None,  # by label, "background" first; saved with the weights
@@ -179,7 +180,7 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         mean, std = ([*IMAGENET[k]] if channels in (None, 3) else [sum(IMAGENET[k]) / 3] * channels for k in (0, 1))
         unsaid = {name for name in ("channels", "value_range") if settings[name] is None}  # as in networks of earlier versions
         self._hub_mixin_config = {k: v for k, v in (self._hub_mixin_config | settings).items() if k not in unsaid}
-        norms = {"batch": nn.BatchNorm2d, "frozen": partial(FrozenBatchNorm2d, eps=norm_eps)}
+        norms = {"batch": partial(nn.BatchNorm2d, eps=norm_eps), "frozen": partial(FrozenBatchNorm2d, eps=norm_eps)}
         if anchor_sizes is not None and len(anchor_sizes) != (maps := len(levels) + (len(levels) > 1)):
             raise ValueError(f"anchor_sizes has {len(anchor_sizes)} lists of sizes, but levels={list(levels)} makes {maps} maps, "
                              "with the pooled one above a pyramid; give one list for each")
@@ -312,20 +313,22 @@ def maskrcnn(
 _OTHERS = {  # torchvision's part → our settings
     "fg_bg_sampler": "{}batch_size_per_image, {}positive_fraction", "proposal_matcher": "{}fg_iou_thresh, {}bg_iou_thresh",
     "_skip_resize": "train_resize", "cell_anchors": "anchor_sizes", "aspect_ratios": "anchor_ratios",
+    "anchor_generator": "anchor_sizes, anchor_ratios", "head": "anchor_sizes, anchor_ratios", "transform": "min_size, max_size",
 }
+_SWAPPED = faster_rcnn.RPNHead | faster_rcnn.AnchorGenerator | faster_rcnn.GeneralizedRCNNTransform
 _PARTS = {"box_coder", "box_similarity", "proposal_matcher", "fg_bg_sampler"}
 FOREIGN = {  # class → what its settings begin with, and what torchvision's has and this one has not
     Transform: ("", {"size_divisible", "fixed_size", "_skip_resize"}), AnchorGenerator: ("", {"cell_anchors", "aspect_ratios"}),
-    RegionProposalNetwork: ("rpn_", _PARTS | {"min_size"}),
+    RegionProposalNetwork: ("rpn_", _PARTS | {"min_size"}), MaskRCNN: ("", set()),
     RoIHeads: ("box_", _PARTS | {"box_roi_pool", "mask_roi_pool", "keypoint_roi_pool", "keypoint_head", "keypoint_predictor"}),
 }
 
 
 def _refusing(prefix: str, names: set[str]) -> Callable:  # of these names, which torchvision has and we have not
     def set_attribute(self, name, value):
-        if name in names:
+        if name in names or isinstance(value, _SWAPPED):
             instead = _OTHERS.get(name, "").replace("{}", prefix)
-            raise AttributeError(f"{type(self).__name__}.{name} is torchvision's; here it would change nothing. " + (
+            raise AttributeError(f"{type(self).__name__}.{name} is torchvision's; here it would not fit, or change nothing. " + (
                 f"Give maskrcnn the settings instead: {instead}" if instead else "There is no setting for it"))
         nn.Module.__setattr__(self, name, value)
 

@@ -316,7 +316,7 @@ class SavedNetwork(PyTorchModelHubMixin):
                 if value != now.get(name := f"rpn_{p.name}", p.default)}
         if (anchors := rpn.anchor_generator).cells != self.made_cells:
             now |= {"anchor_sizes": [*map(list, anchors.sizes)], "anchor_ratios": [*anchors.ratios]}
-        eps = {norm.eps for norm in self.backbone.body.modules() if hasattr(norm, "eps")} if now["norm"] == "frozen" else ()
+        eps = {norm.eps for norm in self.backbone.body.modules() if hasattr(norm, "eps")}
         return now | dict([("norm_eps", *eps)] * (len(eps) == 1), num_classes=self.num_classes, exact_masks=self.exact_masks)
 
     def save_pretrained(self, save_directory: str | Path, **options):  # options: as of `huggingface_hub`

@@ -108,8 +108,7 @@ def plot_metrics(records: list[dict]):  # of `metrics.jsonl` → a matplotlib fi
         right.plot(ends, [r[name]["AP"] for r in rounds], "o-", ms=4, color=COLORS[color], label=f"{name} AP")
     left.set(xlabel="epoch", ylabel="sum of the five losses", title="Loss", ylim=(0, None))
     right.set(xlabel="epoch", ylim=(0, 1), xlim=left.get_xlim(), title="AP on the validation images")
-    for ax in (left, right):
-        ax.legend(frameon=False)
+    left.legend(frameon=False), right.legend(frameon=False)
     return fig
 
 # %% ../../nbs/training/05_run.ipynb #1e7054a8
@@ -146,6 +145,7 @@ class Run:
     window: list = field(default_factory=list)  # the losses of the steps that are not yet in the log
     overflows: int = 0  # of float16, in a row
     saved: int = 0  # the step of the newest checkpoint
+    limits: list | None = None  # the score thresholds that validation found
     truth: str | None = None  # of `evaluate`, that `best` was measured with; None: with what is measured now
 
     def parts(self) -> dict:
@@ -179,7 +179,7 @@ class Run:
             self.check_finite()
             state = {name: part.state_dict() for name, part in self.parts().items()} | {
                 "settings": self.settings, "record": self.record}
-            progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "best_epoch", "window")}
+            progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "best_epoch", "limits", "window")}
             with self.writing():
                 save_checkpoint(self.folder, state | {"progress": progress})
 
@@ -207,7 +207,7 @@ class Run:
             if name in saved:
                 part.load_state_dict(saved[name])
         vars(self).update(saved["progress"])
-        self.saved = self.step
+        self.saved, self.model.score_thresholds = self.step, self.limits
         on_main(self.accelerator, lambda: settle(self.folder))
         text = (f"going on after step {self.step}" if self.epoch < epochs else f"all {self.epoch} epochs are done after step "
                 f"{self.step}. More epochs go on; another folder begins anew")
@@ -309,7 +309,7 @@ def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: li
         ap, run.truth, run.record["validation"]["truth"] = record["segm"]["AP"], None, found["truth"]
     best = {} if valid is None else found["best_score"]["segm"]  # of classes that are right somewhere; else -1
     limits = [max(best.get(name, 0), 0) or 0.5 for name in network.names[1:]] if best else None
-    network.score_thresholds = run.model.score_thresholds = limits  # those of an earlier epoch are not this network's
+    network.score_thresholds = run.model.score_thresholds = run.limits = limits  # an earlier epoch's are not this network's
     for name in ("last", "best")[: 2 if ap >= max(run.best, 0) else 1]:  # of equal APs the later network: it has learnt more
         with run.writing():
             accelerator.on_main_process(save_model)(network, run.folder / name)

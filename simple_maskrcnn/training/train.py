@@ -225,7 +225,7 @@ def fit(
         for epoch in range(run.epoch + 1, epochs + 1):
             if patience and run.best > 0 and run.epoch % eval_every == 0 and run.epoch - run.best_epoch >= patience:
                 tell(f"mask AP was {run.best:.3f} after epoch {run.best_epoch} and not better in {run.epoch - run.best_epoch} "
-                     "epochs since: the run ends. best/ has that network; with more patience the same call goes on")
+                     "epochs since: the run ends. best/ has the last network with it; with more patience the same call goes on")
                 break
             take_steps(run, log, rates, signals, clip_norm, save_every)
             end_epoch(run, log, epoch, valid if epoch % eval_every == 0 or epoch == epochs else None, signals, **options)

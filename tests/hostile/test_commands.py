@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as pytest does for files that stand there
 
 import simple_maskrcnn
-from simple_maskrcnn import cli, cli_data
+from simple_maskrcnn import cli, cli_data, cli_export
 from simple_maskrcnn.data.shapes import scene
 from simple_maskrcnn.inference.predict import detect
 
@@ -40,6 +40,7 @@ COMMANDS = {
              "--box-channels 8 --mask-channels 8 --min-size 32 --max-size 32 --set rpn_post_nms_top_n_train=9",
     "evaluate": "network --data-dir .",
     "predict": "network val --output-dir found",
+    "export": "network out.onnx",
     "bench": "--rounds 1 --only none",
 }
 
@@ -77,7 +78,8 @@ def values(parameter: inspect.Parameter) -> tuple:
 
 def attempts():
     for name, usual in COMMANDS.items():
-        for parameter in inspect.signature(getattr(cli, name, getattr(cli_data, name, None))).parameters.values():
+        command = next(getattr(module, name) for module in (cli, cli_data, cli_export) if hasattr(module, name))
+        for parameter in inspect.signature(command).parameters.values():
             hint = parameter.annotation.__metadata__[0]
             bare = hint.default if isinstance(hint.default, str) else f"--{parameter.name.replace('_', '-')}"
             for value in values(parameter):
@@ -93,10 +95,11 @@ def attempts():
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and links as POSIX has them")
 def test_every_option_with_bad_values(world, tmp_path, monkeypatch):
-    """The training and the race themselves are left out: what is refused is refused before them."""
+    """The training, the race and the export themselves are left out: what is refused is refused before them."""
     monkeypatch.setenv("SIMPLE_MASKRCNN_DEVICE", "cpu")
     monkeypatch.setattr("simple_maskrcnn.training.train.take_steps", lambda *_, **__: sys.exit(77))
     monkeypatch.setattr("simple_maskrcnn.bench.benchmark", lambda **_: {"rows": []})
+    monkeypatch.setattr("simple_maskrcnn.inference.export.to_onnx", lambda *_, **__: sys.exit(77))
     codes, bad = Counter(), []
     monkeypatch.chdir(tmp_path)
     for name, words in attempts():
