@@ -22,12 +22,12 @@ from pycocotools import mask as coco_mask
 from .coco import is_own, sealed
 from .formats import masks_to_coco, voc_table
 from simple_maskrcnn.data.layouts import (
-    coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco, voc_files,
-    yolo_names, yolo_pictures, yolo_text,
+    class_id, class_ids, coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco,
+    voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
 )
 from .outlines import Reading, Sample, read_imagej, read_labelme, read_qupath, read_via
-from .pairs import Pictures, is_hidden, part_of, same_below
-from .recognise import FORMATS, file_kind, recognise
+from .pairs import Pictures, part_of, same_below
+from .recognise import FORMATS, files_of, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
 
@@ -38,9 +38,10 @@ def _yolo_parts(folder: Path, files: list[Path], pictures: Pictures, classes: li
     names = [folder / name for name in ("classes.txt", "obj.names", "labels/classes.txt")]
     named = lists or [file for file in names if file.is_file()]
     if len(lists) > 1 or not named and not classes:
-        raise ValueError(f"{printable(folder)} has {'no list' if not named else 'several lists'} of classes (data.yaml, "
-                         "classes.txt or obj.names); give the names in their order, classes=[…]")
-    table = dict(enumerate(classes)) if classes else yolo_names(named[0])
+        raise ValueError(f"{printable(folder)} has " + (
+            "no list of classes (data.yaml, classes.txt or obj.names); give the names in their order, classes=[…]" if not named
+            else f"several lists of classes, {lists[0].name} and {lists[1].name}; move what is of no use away"))
+    table = yolo_names(named[0]) if named else dict(enumerate(classes))
     if pictures.folder != folder:  # the texts are elsewhere
         texts = same_below(pictures, [path for path in files_below(folder)[0] if path.suffix == ".txt"], folder)
         found = [(image, texts.get(image, folder / image.relative_to(pictures.folder).with_suffix(".txt")))
@@ -95,6 +96,8 @@ def read_samples(
         if samples and not any(sample.file.is_file() for sample in samples):
             raise FileNotFoundError(f"none of the {len(samples)} pictures has a text; that of the first would be "
                                     f"{printable(samples[0].file)}")
+    if names:  # the folder's own list: `classes` orders, and renames nothing
+        samples = [s._replace(objects=[(_named(name, names), *more) for name, *more in s.objects]) for s in samples]
     return samples, classes or names
 
 # %% ../../nbs/data/13_convert.ipynb #ec54e588
@@ -140,9 +143,7 @@ def coco_contents(
 ) -> dict[str, dict]:  # part → the content of its file
     "COCO's records: polygons as they were drawn, boxes and areas from their pixels."
     names = classes or sorted({_named(name, classes) for sample in samples for name, *_ in sample.objects})
-    if len(set(names)) < len(names) or not all(name.strip() for name in names):
-        raise ValueError(f"a class has no name, or two have one: {printable(', '.join(names))[:300]}")
-    ids, contents = {name: k for k, name in enumerate(names, start=1)}, {}
+    ids, contents = class_ids(names), {}
     categories = [{"id": k, "name": name} for name, k in ids.items()]
     for image, objects, file, size, part in samples:
         content = contents.setdefault(part, {"images": [], "annotations": [], "categories": categories})
@@ -152,13 +153,11 @@ def coco_contents(
             with reading.at(file, place):
                 if name is None and not classes:
                     reading.note(NAMELESS, file)
-                if (name := _named(name, classes)) not in ids:
-                    raise ValueError(f"the class {name!r} is not in the list of classes, {', '.join(names)[:300]}")
-                rle = to_rle(segmentation, size)
+                category, rle = class_id(_named(name, classes), ids), to_rle(segmentation, size)
                 if not (area := int(coco_mask.area(rle))):
                     raise ValueError("it has no pixel: it lies outside of its picture, or is thinner than one")
                 content["annotations"].append({
-                    "id": len(content["annotations"]) + 1, "image_id": number, "category_id": ids[name], "iscrowd": 0,
+                    "id": len(content["annotations"]) + 1, "image_id": number, "category_id": category, "iscrowd": 0,
                     "bbox": coco_mask.toBbox(rle).tolist(), "area": area, "segmentation": segmentation, **dict(*more)})
     return contents
 
@@ -239,18 +238,23 @@ def _of_masks(source: Path, classes: list[str] | None, reading: Reading, progres
     return {"": {key: content[key] for key in ("images", "annotations", "categories")}}
 
 
-def _of_coco(files: list[Path], folder: Path, reading: Reading, known: Pictures) -> tuple[dict[str, dict], Path]:
+def _of_coco(
+    files: list[Path], folder: Path, reading: Reading, known: Pictures, classes: list[str] | None,
+) -> tuple[dict[str, dict], Path]:
     tidied = {}
     for part, file in coco_parts(files, folder).items():
         content = tidy_coco(read_json(file), file, reading, known, part)
-        tidied[part] = content, load_coco(file, content)[2], file
+        tidied[part] = content, *load_coco(file, content)[1:3], file
     paths = [image["file_name"] for content, *_ in tidied.values() for image in content["images"]]
     for path, n in Counter(paths).items():
         if n > 1 and path in known.guessed:
             with reading.at(path):
                 raise ValueError(f"{n} records have this picture, and one of them names a picture that is not there")
     root = image_root(paths, known.folder)
-    return {part: finished_coco(*those, root, reading) for part, those in tidied.items()}, root
+    contents = {part: finished_coco(content, *more[1:], root, reading) for part, (content, *more) in tidied.items()}
+    for part in contents if classes else []:
+        contents[part] = with_classes(contents[part], classes, *tidied[part][1:], reading)
+    return contents, root
 
 
 def _of_samples(
@@ -263,14 +267,6 @@ def _of_samples(
     root = image_root([sample.image for sample in samples], root)
     samples = [s._replace(part=s.part or part_of(s.file, folder)) if s.file.is_relative_to(folder) else s for s in samples]
     return coco_contents(samples, classes, root, reading), root, held
-
-# %% ../../nbs/data/13_convert.ipynb #13cconv4
-def _files_of(source: Path, format: str) -> list[Path]:
-    "The files of a format that was named, by their suffix alone: one that cannot be read shall be told."
-    ends = {"qupath": (".geojson", ".json"), "imagej": (".zip", ".roi"), "yolo": (".yaml", ".yml")}.get(format, (".json",))
-    files = [path for path in files_below(source)[0] if path.suffix.lower() in ends and not is_hidden(path)]
-    files = files if source.is_dir() else [source]
-    return files if format != "yolo" else [file for file in files if file_kind(file) == "yolo" and file.suffix in ends]
 
 # %% ../../nbs/data/13_convert.ipynb #13cconv6
 def _judge(reading: Reading, contents: dict[str, dict], source: Path, skip_bad: bool) -> None:
@@ -304,8 +300,9 @@ def convert(
         raise ValueError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"there is no image folder {printable(images)}")
-    format, files = recognise(source) if format is None else (format, _files_of(source, format))
+    format, files, others = recognise(source) if format is None else (format, files_of(source, format), {})
     folder, reading, held = source if source.is_dir() else source.parent, Reading(), {}
+    reading.notes = {f"passed over: {what}": [*map(printable, paths)] for what, paths in others.items()}
     known = Pictures(Path(images or folder))
     if format == "masks" and (images is not None or len(classes or [""]) > 1):
         raise ValueError(f"{FORMATS[format]} has " + ("its pictures beside it; leave images out" if images is not None else
@@ -313,10 +310,16 @@ def convert(
     if format == "masks":
         contents, root = _of_masks(source, classes, reading, progress), folder
     elif format == "coco":
-        contents, root = _of_coco(files, folder, reading, known)
+        contents, root = _of_coco(files, folder, reading, known, classes)
+        described = [root / image["file_name"] for content in contents.values() for image in content["images"]]
     else:
         samples, names = read_samples(format, source, files, reading, known, classes, progress)
+        described = [sample.image for sample in samples]
         contents, root, held = _of_samples(samples, names, folder, output, reading, known)
+    if format == "via" or source.is_dir() and format in ("coco", *READERS):  # others say it themselves, or have lists
+        for path in known.others(described):
+            if output.with_name(output.stem + "_images") not in path.parents:  # of an earlier call
+                reading.note("pictures without an annotation file that can be read are left out", path)
     _judge(reading, contents, source, skip_bad)
     files = {part: output.with_name(f"{output.stem}_{part}.json") if part else output for part in contents}
     write_contents({files[part]: content for part, content in contents.items()}, MADE_BY, held,

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['LINE', 'LABEL_ENDING', 'LABEL_FOLDERS', 'IMAGE_FOLDERS', 'SINGLE', 'PIECES', 'yolo_names', 'yolo_pictures',
            'yolo_text', 'read_yolo', 'stray_texts', 'partners', 'label_pairs', 'value_masks', 'read_labels',
-           'doubtful_labels', 'read_voc', 'voc_files', 'tidy_coco', 'coco_parts']
+           'doubtful_labels', 'read_voc', 'voc_files', 'tidy_coco', 'coco_parts', 'class_ids', 'class_id',
+           'with_classes']
 
 # %% ../../nbs/data/11_layouts.ipynb #ab98c060
 import os
@@ -312,3 +313,26 @@ def coco_parts(files: list[Path], folder: Path) -> dict[str, Path]:  # part → 
         raise ValueError(f"of the COCO files {', '.join(printable(f.relative_to(folder)) for f in files)[:300]} two would become "
                          "one part; convert them one by one")
     return dict(zip(names, files))
+
+# %% ../../nbs/data/11_layouts.ipynb #11cls02
+def class_ids(names: list[str]) -> dict[str, int]:  # name → 1, 2, 3 …
+    if len(set(names)) < len(names) or not all(name.strip() for name in names):
+        raise ValueError(f"a class has no name, or two have one: {printable(', '.join(names))[:300]}")
+    return {name: k for k, name in enumerate(names, start=1)}
+
+
+def class_id(name: str, ids: dict[str, int]) -> int:
+    if name not in ids:
+        raise ValueError(f"the class {name!r} is not in the list of classes, {', '.join(ids)[:300]}")
+    return ids[name]
+
+
+def with_classes(content: dict, classes: list[str], names: list[str], label_of: dict, file: Path, reading: Reading) -> dict:
+    "A checked COCO file with these classes, in their order; names, label_of: of `load_coco`."
+    ids, annotations = class_ids(classes), []
+    for a in content["annotations"]:
+        with reading.at(file, f"the annotation with the id {a['id']}"):
+            annotations.append(a | {"category_id": class_id(names[label_of[a["category_id"]]], ids)})
+    theirs = {" ".join(str(c["name"]).split()): c for c in content["categories"]}
+    categories = [theirs.get(name, {}) | {"id": k, "name": name} for name, k in ids.items()]
+    return content | {"annotations": annotations, "categories": categories}

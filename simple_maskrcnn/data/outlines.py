@@ -301,7 +301,12 @@ def read_qupath(file: Path, reading: Reading, pictures: Pictures) -> Sample:
     size = picture_size(image)
     for k, feature in enumerate(content if isinstance(content, list) else take(content, "features", list, [content])):
         with reading.at(file, place := f"features[{k}]"):
-            objects.append((_qupath_class(feature), _qupath_shape(feature, size), place))
+            if (name := _qupath_class(feature)).endswith("*"):
+                reading.note("objects of classes that QuPath ignores, whose names end with *, are passed over", file)
+                continue
+            objects.append((name, _qupath_shape(feature, size), place))
+            if feature.get("nucleusGeometry"):
+                reading.note("nuclei of cells are passed over", file)
     for name, _, place in objects if any(name for name, *_ in objects) else []:
         with reading.at(file, place):
             if not name:

@@ -59,6 +59,11 @@ class Pictures:
         here = [path for path in found if path.parent == near]
         return self._only(here or found, near, f"{stem}.*", True, [near])
 
+    def others(self, images: list[Path | bytes]) -> list[Path]:
+        "Those that are not among these."
+        known = {os.path.realpath(image) for image in images if isinstance(image, Path)}
+        return [path for path in self.files if os.path.realpath(path) not in known]
+
     def _has(self, folder: Path) -> bool:
         "Is this a folder of ours?"
         inside = Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(self.folder))

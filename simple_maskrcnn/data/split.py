@@ -71,7 +71,7 @@ def bundle_images(names: list[str], image_dir: Path, group: str | None) -> list[
         found = pattern.search(name) if pattern else None
         if pattern and not found:
             raise ValueError(f"group {group!r} is nowhere in {printable(name)}, so to which group does it belong?")
-        for key in [first_of.get(path, path), *([(found[found.re.groups > 0],)] if found else [])]:
+        for key in [first_of.get(path, path), *([found.groups() or (found[0],)] if found else [])]:
             parent[root(i)] = root(first.setdefault(key, i))
     bundles = {}
     for i in range(len(names)):
