@@ -127,8 +127,8 @@ def describe(dataset: Dataset) -> dict:
             files += [_kept_date(data.image_dir / str(data.file_names[i])) for i in indices]
         else:
             place = _settings_of(data, indices)
-        place |= {"images": len(indices), "transforms": _one_line(repr(transforms), *_unsaid(transforms)),
-                  "copy_paste": getattr(part, "copy_paste", None)}
+        place |= {"images": len(indices), "transforms": _one_line(repr(transforms), *_unsaid(transforms))}
+        place |= {"copy_paste": part.copy_paste} if hasattr(part, "copy_paste") else {}
         parts[f"part {number}"] = {"dataset": type(data).__name__, **place}
     known = {"annotations": digests, "files": files} if None not in digests else {}
     return {name: hashlib.sha256(repr(values).encode()).hexdigest() for name, values in known.items()} | parts
