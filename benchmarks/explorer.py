@@ -43,7 +43,7 @@ def wait(browser, script: str, *given, seconds: float = 300):
 
 
 def measure(browser, slider: str, picture: str, times: int) -> dict:
-    handle, took = wait(browser, SLIDER, slider), []
+    handle, took = wait(browser, SLIDER, slider, seconds=20), []
     for k in range(3 * times):
         browser.execute_script(PRESSED, handle, picture)
         handle.send_keys(Keys.PAGE_DOWN if k % 6 < 3 else Keys.PAGE_UP)
@@ -108,7 +108,7 @@ def main() -> None:
                     continue
                 browser.execute_script("""const s = document.querySelector('.widget-select select');
                     s.value = [...s.options].find(o => o.innerText.replace(/\\s/g, ' ') == arguments[0]).value;
-                    s.dispatchEvent(new Event('change'));""", stage)
+                    s.dispatchEvent(new Event('change', {bubbles: true}));""", stage)
                 time.sleep(2)
                 figures[f"{stage}: {slider}"] = measure(browser, slider, ".widget-image img, img.widget-image", given.times)
                 print(f"explorer, {stage}: {slider}", figures[f"{stage}: {slider}"], flush=True)
