@@ -285,7 +285,8 @@ def paint(
 
 
 @lru_cache
-def font_of(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:  # in pixels
+    "The font of what is written into pictures."
     return ImageFont.truetype(findfont("DejaVu Sans"), size)
 
 

@@ -191,7 +191,8 @@ def places(work, tmp_path_factory):
     for split in ("train", "val"):
         file = others / f"annotations/instances_{split}.json"
         content = json.loads(file.read_text())
-        content["categories"][0]["name"] = "zebra"
+        seen = content["annotations"][0]["category_id"]
+        next(record for record in content["categories"] if record["id"] == seen)["name"] = "zebra"
         file.write_text(json.dumps(content))
     shutil.copytree(work / "run/last", folder / "damaged")
     weights = folder / "damaged/model.safetensors"

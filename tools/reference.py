@@ -78,4 +78,5 @@ def reference(thing, markdown) -> str:
 def public(module) -> list:
     """The functions and classes that a module exports, in the order of its notebook."""
     things = [getattr(module, name) for name in getattr(module, "__all__", [])]
+    things = [inspect.unwrap(t) if callable(t) else t for t in things]  # what is kept by a cache, too
     return [t for t in things if (inspect.isfunction(t) or inspect.isclass(t)) and t.__module__ == module.__name__]
