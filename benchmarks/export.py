@@ -5,7 +5,7 @@
 DIR is as of recipes/nuclei.py. int8 is calibrated with 16 pictures of train; all is measured on the first pictures of
 val. Seconds are those of the process, which other work on the machine changes less than the clock's: of one picture, all
 engines in turn, the median of the rounds, after one that is not counted. OpenVINO reads the fp32 file, where it is
-installed. `--pictures 0` measures no AP, and keeps that of the JSON.
+installed.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main():
     torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore")
     train, val = (CocoDataset(args.data / part, args.data / f"annotations/instances_{part}.json") for part in ("train", "val"))
-    counted, before = min(args.pictures, len(val)), json.loads(args.json.read_text()) if not args.pictures else {}
+    counted = min(args.pictures, len(val))
     versions = {name: version(name) for name in ("onnx", "onnxruntime", "openvino") if find_spec(name)}
     model, rows = load_model("nuclei", "cpu"), []
     with tempfile.TemporaryDirectory() as scratch:
@@ -99,13 +99,10 @@ def main():
             row["times_as_fast"] = round(statistics.median(taken["PyTorch"]) / statistics.median(taken[name]), 2)
             with torch.no_grad():
                 row |= same([engine.predict([val[i][0]], paste=False)[0] for i in range(len(wanted))], wanted)
-            if counted:
-                found = evaluate(engine, Subset(val, range(counted)), max_detections=400, progress=False)
-                row["AP"] = {kind: round(found[kind]["AP"], 4) for kind in ("bbox", "segm")}
-            else:
-                row["AP"] = next(old["AP"] for old in before["rows"] if old["engine"] == name)
+            found = evaluate(engine, Subset(val, range(counted)), max_detections=400, progress=False)
+            row["AP"] = {kind: round(found[kind]["AP"], 4) for kind in ("bbox", "segm")}
             print(json.dumps(row, ensure_ascii=False), flush=True)
-            figures = machine() | {"threads": args.threads, "pictures": counted or before["pictures"], **versions, "rows": rows}
+            figures = machine() | {"threads": args.threads, "pictures": counted, **versions, "rows": rows}
             save_figures(args.json, "python benchmarks/export.py", figures)
 
 

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -192,32 +193,42 @@ MERGES = {f"merge alone, {w}×{h}, {n:,} objects": (h, w, n) for h, w in ((1000,
           for n in (10, 500, 5000) if n < 5000 or w > 1000}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
+def measure_rows(parser: argparse.ArgumentParser, results: Path, runs_of: Callable) -> dict:  # runs_of: options → row → function
+    "The rows that the JSON lacks, each measured in a process of its own, on one thread → row → what is known of it."
     parser.add_argument("--only", default="", help="only rows whose name contains this")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="default: %(default)s")
+    parser.add_argument("--json", type=Path, default=results, help="default: %(default)s")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    runs = runs_of(args)
     if args.row:
         with contextlib.redirect_stdout(sys.stderr):
-            if args.row in MERGES:
-                return print(json.dumps(merge_alone(*MERGES[args.row])), file=sys.__stdout__)
-            mosaics = partial(nuclei_mosaic, args.data) if args.data else cells_mosaic
-            found = one_world(*WORLDS[args.row]) if args.row in WORLDS else mosaics()
-        return print(json.dumps(found))
-    names = ["mosaic of 16 scenes of cells", *["mosaic of 25 pictures of nuclei"] * bool(args.data), *WORLDS, *MERGES]
+            found = runs[args.row]()
+        print(json.dumps(found))
+        return {}
     rows = {row["row"]: row for row in json.loads(args.json.read_text())["rows"]} if args.json.exists() else {}
-    for name in filter(lambda name: args.only in name, names):
+    for name in filter(lambda name: args.only in name, runs):
         if name not in rows:
-            data = ["--data", str(args.data)] if "nuclei" in name else []
-            done = subprocess.run([sys.executable, __file__, "--row", name, *data], stdout=subprocess.PIPE, text=True, check=True,
+            done = subprocess.run([sys.executable, *sys.argv, "--row", name], stdout=subprocess.PIPE, text=True, check=True,
                                   env=os.environ | {"OMP_NUM_THREADS": "1"})
             rows[name] = {"row": name, **json.loads(done.stdout.splitlines()[-1])}
-            kept = sorted(rows.values(), key=lambda row: [*names, row["row"]].index(row["row"]))
-            save_figures(args.json, "python benchmarks/tiles.py", machine() | {"rows": kept})
+            kept = sorted(rows.values(), key=lambda row: [*runs, row["row"]].index(row["row"]))
+            save_figures(args.json, f"python benchmarks/{Path(sys.argv[0]).name}", machine() | {"rows": kept})
         print(rows[name], flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+
+    def runs_of(args):
+        nuclei = {"mosaic of 25 pictures of nuclei": partial(nuclei_mosaic, args.data)} if args.data else {}
+        return {"mosaic of 16 scenes of cells": cells_mosaic, **nuclei,
+                **{name: partial(one_world, *world) for name, world in WORLDS.items()},
+                **{name: partial(merge_alone, *world) for name, world in MERGES.items()}}
+
+    measure_rows(parser, RESULTS, runs_of)
 
 
 if __name__ == "__main__":

@@ -9,29 +9,25 @@ usage: python benchmarks/windows.py [--only TEXT] [--json FILE]    5 minutes
 """
 
 import argparse
-import contextlib
 import hashlib
 import json
 import math
-import os
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tifffile
-import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tiles import peak_mb
+from tiles import measure_rows, peak_mb
 
 from simple_maskrcnn import CocoDataset, fit, maskrcnn, train_transforms
-from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.data.loader import seeded
 
 RESULTS = Path(__file__).resolve().parent / "results/windows-cpu-2-cores.json"
@@ -99,25 +95,9 @@ RUNS = {"training on windows of 256 pixels, 20000² pixels in a TIFF, 5,000 obje
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="only rows whose name contains this")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="default: %(default)s")
-    parser.add_argument("--row", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    if args.row:
-        with contextlib.redirect_stdout(sys.stderr):
-            found = training(*RUNS[args.row]) if args.row in RUNS else one_item(*ITEMS[args.row])
-        return print(json.dumps(found))
-    names = [*ITEMS, *RUNS]
-    rows = {row["row"]: row for row in json.loads(args.json.read_text())["rows"]} if args.json.exists() else {}
-    for name in filter(lambda name: args.only in name, names):
-        if name not in rows:
-            done = subprocess.run([sys.executable, __file__, "--row", name], stdout=subprocess.PIPE, text=True, check=True,
-                                  env=os.environ | {"OMP_NUM_THREADS": "1"})
-            rows[name] = {"row": name, **json.loads(done.stdout.splitlines()[-1])}
-            kept = sorted(rows.values(), key=lambda row: [*names, row["row"]].index(row["row"]))
-            save_figures(args.json, "python benchmarks/windows.py", machine() | {"rows": kept})
-        print(rows[name], flush=True)
+    runs = {name: partial(one_item, *item) for name, item in ITEMS.items()}
+    runs |= {name: partial(training, *world) for name, world in RUNS.items()}
+    rows = measure_rows(parser, RESULTS, lambda args: runs)
     for name in ITEMS:
         if name in rows and (dense := name.replace("by window", "dense")) in rows:
             assert rows[name]["digest"] == rows[dense]["digest"], f"{name}: other bits than the dense way"

@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from .draw import instance_color, paint, visible
+from .draw import instance_color, paint, pixels_of
 from .files import printable
 
 # %% ../nbs/cards.ipynb #ca00card
@@ -92,8 +92,7 @@ def dataset_card(dataset, label_image) -> str:  # a `CocoDataset`; as of `data.c
     pictures, bad = [], []
     for i in np.argsort(-dataset.annotation_counts, kind="stable")[:3].tolist():
         try:
-            pixels = visible(dataset.image(i)).permute(1, 2, 0).numpy()
-            pixels = pixels if pixels.dtype == np.uint8 else (255 * pixels).astype(np.uint8)
+            pixels = pixels_of(dataset.image(i))
             pixels = paint(pixels, label_image(dataset.rles(i), pixels.shape[:2]))
             pictures.append(picture(pixels, f"{dataset.file_names[i]} with its masks"))
         except (ValueError, OSError) as error:  # the card is no check

@@ -20,8 +20,8 @@ import typer
 
 import simple_maskrcnn.cli_explore, simple_maskrcnn.cli_export  # noqa: E401, F401 (their commands are in the app, too)
 from simple_maskrcnn.cli_data import (
-    Layout, _Annotations, _BoxesFromMasks, _Channels, _DataDir, _Dataset, _Images, _Outside, _Pages, _SkipBad, _Strict, _Workers,
-    data, locate, open_dataset, side, some,
+    Layout, _Annotations, _BoxesFromMasks, _Channels, _DataDir, _Dataset, _Images, _Model, _Outside, _Pages, _SkipBad, _Strict,
+    _Workers, data, locate, open_dataset, side, some,
 )
 from .cli_train import train
 from .files import printable
@@ -70,7 +70,6 @@ def check(dataset: _Dataset = Layout.coco, data_dir: _DataDir = None, images: _I
     raise typer.Exit(int(bad))
 
 # %% ../nbs/cli.ipynb #9fada80c
-_Model = Annotated[str, typer.Argument(help="folder of a run or a saved network; or nuclei, coco, coco_v2")]
 Format = Enum("Format", {x: x for x in "labels tiff labelme yolo imagej qupath csv coco".split()}, type=str)  # of `predict --to`
 
 

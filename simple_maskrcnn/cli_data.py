@@ -31,6 +31,7 @@ _Workers = Annotated[int | None, data("processes that read images; train: up to 
 _Pages = Annotated[str | None, data("of picture files with several: which one, or what to make of them: channels, max …")]
 _Channels = Annotated[int | None, data("bands of a picture, as the files have them; else colours in 8 bits", min=1, max=8)]
 _Outside = Annotated[bool, data("images may lie outside of the image folder, by .., absolute paths or links")]
+_Model = Annotated[str, typer.Argument(help="folder of a run or a saved network; or nuclei, coco, coco_v2")]
 _Strict = Annotated[list[str] | None, data("make notes errors: all, or those whose text contains this; can be repeated")]
 
 

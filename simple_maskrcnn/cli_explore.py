@@ -11,12 +11,13 @@ from typing import Annotated
 
 import typer
 
+from .cli_data import _Model
 from .manners import command, echo, option
 
 # %% ../nbs/cli_explore.ipynb #ce06expl
 @command
 def explore(
-    model: Annotated[str, typer.Argument(help="folder of a run or a saved network; or nuclei, coco, coco_v2")],
+    model: _Model,
     pictures: Annotated[Path, typer.Argument(help="a picture, or a folder of pictures")],
     annotations: Annotated[Path | None, option("their annotation file, in COCO format: shows the mistakes, too")] = None,
     port: Annotated[int, option("the next free one is taken", min=1, max=65_535)] = 8866,

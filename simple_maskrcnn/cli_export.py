@@ -12,23 +12,23 @@ from typing import Annotated
 
 import typer
 
+from .cli_data import _Model, side
 from .files import printable
 from .manners import command, echo, option, settings
 
 # %% ../nbs/cli_export.ipynb #cx06expo
 Precision = Enum("Precision", {x: x for x in ("fp32", "fp16", "int8")}, type=str)
-_side = {"min": 1, "max": 65_535}
 
 
 @command
 def export(
-    model: Annotated[str, typer.Argument(help="folder of a run or a saved network; or nuclei, coco, coco_v2")],
+    model: _Model,
     path: Annotated[Path, typer.Argument(help="the file to write, such as out.onnx")],
     precision: Annotated[Precision, option("fp16 halves the file; int8 quarters it, and asks for pictures")] = Precision.fp32,
     pictures: Annotated[Path | None, option("for int8: a folder of pictures, of which sixteen are looked at")] = None,
-    max_detections: Annotated[int | None, option("objects of a picture that are kept", **_side)] = None,
-    min_size: Annotated[int | None, option("shorter side of an image in the network; if not given, as trained", **_side)] = None,
-    max_size: Annotated[int | None, option("its longer side is at most this", **_side)] = None,
+    max_detections: Annotated[int | None, option("objects of a picture that are kept", **side)] = None,
+    min_size: Annotated[int | None, option("shorter side of an image in the network; if not given, as trained", **side)] = None,
+    max_size: Annotated[int | None, option("its longer side is at most this", **side)] = None,
     set_: Annotated[list[str] | None, option("name=value, any other setting of the network; can be repeated", "--set")] = None,
 ):
     "Write a network as an ONNX file, which runs without PyTorch: pictures of any size in, boxes, labels, scores, masks out."

@@ -113,10 +113,11 @@ def train(
     from simple_maskrcnn import MaskRCNN, fit, maskrcnn, train_transforms
     from simple_maskrcnn.data.augment import CopyPaste
     from simple_maskrcnn.training.preflight import draw_preview, judge
+    from simple_maskrcnn.training.recipe import RESIZING
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
-    given["train_resize"] = not (scales or crop or large_scale_jitter)  # else these have set the size already
+    given["train_resize"] = not any(given[name] for name in RESIZING)  # else these have set the size already
     usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
     judge(usual | {"epochs": 12} | arguments(given, fit), fit)  # what is wrong is said before anything is read
     train_transforms(**arguments(given, train_transforms))
@@ -141,7 +142,7 @@ def train(
     pictures.transforms = train_transforms(**arguments(given | {"max_size": model.transform.max_size}, train_transforms))
     learn = CopyPaste(learn, copy_paste) if copy_paste else learn
     if preview:
-        draw_preview(model, learn, preview, given["batch_size"] or 2, seed, repeat_threshold)
+        draw_preview(model, learn, preview, given["batch_size"] or usual["batch_size"], seed, repeat_threshold)
         return echo(f"{preview} shows pictures as the network gets them; without --preview the same command trains")
     fit(model, learn, valid, **arguments(given, fit))
     if os.environ.get("RANK", "0") == "0" and (output_dir / "last/model.safetensors").is_file():  # not once for each process

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLORS', 'INSTANCES', 'STAGES', 'WHOLE', 'BESIDE', 'default_device', 'setup_notebook', 'vector', 'instance_color',
-           'visible', 'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections',
+           'visible', 'pixels_of', 'show_image', 'show_boxes', 'panels', 'show_masks', 'show_target', 'show_detections',
            'show_pipeline', 'paint', 'font_of', 'write', 'describe']
 
 # %% ../nbs/draw.ipynb #6eb00787
@@ -24,6 +24,7 @@ from matplotlib.font_manager import findfont
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_dtype
 
 from .files import printable
 
@@ -93,6 +94,12 @@ def visible(image: Tensor) -> Tensor:  # `[C, H, W]` → `[3, H, W]`
     if len(image) in (1, 3):
         return image.expand(3, -1, -1)
     return torch.cat([image[:3], image.new_zeros(max(0, 3 - len(image)), *image.shape[1:])])
+
+
+def pixels_of(image: Tensor) -> np.ndarray:  # `[C, H, W]`, float in 0–1 or uint8 → uint8 `[H, W, 3]`
+    "What is `visible` of a picture, to be drawn on."
+    pixels = visible(image.detach().cpu()).clamp(0, 255 if image.dtype == torch.uint8 else 1)
+    return to_dtype(pixels, torch.uint8, scale=True).permute(1, 2, 0).numpy()  # (3, H, W) → (H, W, 3)
 
 
 def show_image(

@@ -58,10 +58,7 @@ def image_fault(
     path: Path, size: tuple[int, int], pages=None, bands=None,  # height, width; pages and bands: as of `read_image`
 ) -> tuple[tuple[str, str] | None, list]:  # kind and value, None if it can be read and has this size; notes as of `examine`
     "What is wrong with an image file, and what is to be noted of one that is sound."
-    large = None
-    if size[0] * size[1] > LARGE and not isinstance(pages, str):
-        with suppress(Exception):  # no TIFF, or one of which `examine` says more
-            large = tiff_by_window(path, pages, bands)
+    large = tiff_by_window(path, pages, bands) if size[0] * size[1] > LARGE else None
     try:
         (height, width), notes = (read_through(large), []) if large else examine(path, pages, bands)
     except Exception as error:  # the system may raise others than `named_errors` knows

@@ -158,7 +158,7 @@ def _segments(page, window: tuple[int, int, int, int], kept: dict) -> np.ndarray
 _BITS = {}  # of a file with 16 bits, how many are in use: to know, all of it is read, and training reads it again and again
 
 
-def tiff_by_window(path: str | Path, pages: int | None, bands: Bands | None) -> Picture | None:  # None: it has to be read whole
+def _tiff_by_window(path: str | Path, pages: int | None, bands: Bands | None) -> Picture | None:  # None: it has to be read whole
     import tifffile
 
     kept = defaultdict(dict)
@@ -210,11 +210,15 @@ def tiff_by_window(path: str | Path, pages: int | None, bands: Bands | None) -> 
     return Picture(size, read)
 
 
+def tiff_by_window(path: str | Path, pages: int | str | None, bands: Bands | None) -> Picture | None:  # as of `read_image`
+    "A TIFF, to be read by window; None where the whole has to be read, or `read_image` says more."
+    with suppress(Exception):  # no TIFF, no tifffile, or a bad one
+        return None if isinstance(pages, str) else _tiff_by_window(path, pages, bands)
+
+
 def file_by_window(path: str | Path, pages: int | str | None = None, bands: Bands | None = None) -> Picture:  # as of `read_image`
     "A picture file, to be read by window; of one that cannot be read so, the whole is in memory."
-    if not isinstance(pages, str):
-        with suppress(Exception):  # no TIFF, no tifffile, or one that `read_image` says more about
-            if found := tiff_by_window(path, pages, bands):
-                return found
+    if found := tiff_by_window(path, pages, bands):
+        return found
     whole = read_image(path, pages, bands)
     return Picture(tuple(whole.shape[-2:]), lambda x1, y1, x2, y2: whole[:, y1:y2, x1:x2])

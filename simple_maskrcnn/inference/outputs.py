@@ -23,12 +23,12 @@ import torch
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from ..cards import detections_card
 from ..data.coco import decode_masks, label_image
 from ..data.records import load_coco, to_rle
-from ..draw import instance_color, paint, visible, write
+from ..draw import instance_color, paint, pixels_of, write
 from ..files import printable, write_atomic
 from .trace import crop, inset, join, trace
 
@@ -283,8 +283,7 @@ def draw_result(
     threshold: float = 0.0,  # detections with a lower score are left out
 ) -> Tensor:  # uint8 `[3, H, W]` on the CPU
     "The image with masks, boxes and names drawn into its pixels; where masks overlap, the better is seen."
-    pixels = visible(image.detach().cpu()).clamp(0, 255 if image.dtype == torch.uint8 else 1)
-    pixels, size = to_dtype(pixels, torch.uint8, scale=True).permute(1, 2, 0).numpy(), tuple(image.shape[-2:])
+    pixels, size = pixels_of(image), tuple(image.shape[-2:])
     boxes, labels, scores = (result[key].tolist() if key in result else None for key in ("boxes", "labels", "scores"))
     keep = [i for i in range(len(boxes)) if scores is None or scores[i] >= threshold]
     if "masks" in result:

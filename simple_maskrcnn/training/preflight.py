@@ -15,13 +15,11 @@ from itertools import islice
 from numbers import Integral, Real
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from matplotlib.figure import Figure
 from PIL import Image
-from pycocotools import mask as coco_mask
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -31,8 +29,8 @@ from ..data.check import strict as refuse
 from ..data.coco import MENDED, label_image
 from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of
 from ..data.loader import make_loader, repeat_factors, seeded
-from ..draw import paint, show_boxes, show_image, visible
-from ..evaluation.ap import coco_classes
+from ..draw import paint, pixels_of, show_boxes, show_image
+from ..evaluation.ap import coco_classes, coco_objects
 from ..files import write_atomic
 from ..network.model import MaskRCNN
 from .optim import DECAY, SCHEDULES
@@ -182,8 +180,8 @@ def draw_preview(
     for ax, (image, target) in zip(axes, items):
         with seeded(seed):
             canvas, ((height, width),), (there,) = resize([image], [target])
-        pixels = visible((canvas[0] * std + mean)[:, :height, :width].clip(0, 1)).mul(255).byte().permute(1, 2, 0).numpy()
-        masks = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in there["masks"].numpy()]
+        pixels = pixels_of((canvas[0] * std + mean)[:, :height, :width])
+        masks = [thing["segmentation"] for thing in coco_objects(there, (height, width))]
         size = f"{image.shape[2]}×{image.shape[1]}, in the network {width}×{height}, {len(masks)} objects"
         shown = show_image(torch.from_numpy(paint(pixels, label_image(masks, (height, width)))).permute(2, 0, 1), None, ax)
         shown.set_title(f"id {target.get('image_id', '?')}: {size}", fontsize=9)
