@@ -174,8 +174,8 @@ def file_objects(file: Path, alone: bool = False) -> list[np.ndarray]:  # alone:
     labels = alone and values[-1] == len(values) < (255 if numbers.dtype.itemsize == 1 else 65535)
     if len(values) > 1 and not labels:
         raise ValueError(f"it has {len(values)} values besides 0, such as {values[:3].tolist()}; a mask file has one. If they "
-                         "are soft edges, or traces of JPEG, save it in black and white; if they number the objects, let it be the "
-                         "only file, with the numbers 1, 2, 3 … and no gap, in 16 bits.")
+                         "are soft edges, or traces of JPEG, save it in black and white; if they number the objects, let it be "
+                         "the only file, with the numbers 1, 2, 3 … and no gap, in 16 bits.")
     return [numbers == value for value in values]
 
 
