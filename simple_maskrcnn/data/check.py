@@ -285,7 +285,7 @@ def look_at_all(dataset: CocoDataset, indices: list[int], progress: bool) -> lis
     seen |= {keys[row]: (prints[row], found) for row, found in zip(todo, looks)}
     if todo:
         with suppress(OSError):  # no space, or a folder that is read-only: the next start looks again
-            write_atomic(cache, lambda draft: draft.write(_sealed(seen)))
+            write_atomic(cache, _sealed(seen))
     return [seen[key][1] for key in keys]
 
 # %% ../../nbs/data/05_check.ipynb #8f7f7422
