@@ -1,6 +1,7 @@
 """Five bands of 16 bits from check to prediction, by the command line; the classes differ in the last two bands only."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -99,3 +100,18 @@ def test_the_next_training_goes_on_with_the_bands_of_the_run(work, tmp_path):
                "--epochs", 1, "--output-dir", tmp_path / "run")
     assert "measured:" not in told  # the range is the old one
     assert load_model(tmp_path / "run").bands == load_model(work / "run").bands
+
+
+def test_pictures_of_other_bits_are_named(work, tmp_path):
+    work, _ = work
+    for name, convert in (("8", lambda x: (x >> 4).astype(np.uint8)), ("12", lambda x: x), ("14", lambda x: x * 4)):
+        (tmp_path / name).mkdir()
+        for path in (work / "val").glob("*.tif"):
+            tifffile.imwrite(tmp_path / name / path.name, convert(tifffile.imread(path)), photometric="minisblack")
+        with pytest.warns(UserWarning) if name != "12" else warnings.catch_warnings(record=True) as caught:
+            run("predict", work / "run", tmp_path / name, "--output-dir", tmp_path / "found" / name, "--no-overlays")
+            run("train", "--weights", work / "run", "--train-images", tmp_path / name, "--train-annotations", work / "val/all.json",
+                "--epochs", 1, "--output-dir", tmp_path / "run" / name)
+        said = [str(warning.message) for warning in caught if "value_range" in str(warning.message)]
+        assert len(said) == (0 if name == "12" else 2), said
+        assert all("in 8 of 8 pictures" in text and "0.tif" in text for text in said)
