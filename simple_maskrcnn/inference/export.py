@@ -243,8 +243,8 @@ def to_onnx(
     import onnx
 
     if torch.__version__ < OLDEST:
-        raise ImportError(f"PyTorch {torch.__version__} cannot export this network: pip install --upgrade 'simple_maskrcnn[export]' "
-                          f"brings {OLDEST} or later (files that are there can be used with older ones)")
+        raise ImportError(f"PyTorch {torch.__version__} cannot export a network, {OLDEST} or later can: pip install --upgrade "
+                          "'simple_maskrcnn[export]' (a file that is there runs with older ones, too)")
     if hasattr(model, "session"):  # it is an `OnnxNetwork`
         raise TypeError(f"{printable(model.weights_from)} is exported already: give the run from which it was exported")
 
