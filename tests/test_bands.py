@@ -111,8 +111,8 @@ def test_pictures_of_other_bits_are_named(work, tmp_path):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             run("predict", work / "run", tmp_path / name, "--output-dir", tmp_path / "found" / name, "--no-overlays")
-            run("train", "--weights", work / "run", "--train-images", tmp_path / name, "--train-annotations", work / "val/all.json",
-                "--epochs", 1, "--output-dir", tmp_path / "run" / name)
+            run("train", "--weights", work / "run", "--train-images", tmp_path / name, "--train-annotations",
+                work / "val/all.json", "--epochs", 1, "--output-dir", tmp_path / "run" / name)
         said = [str(warning.message) for warning in caught if "value_range" in str(warning.message)]
         assert len(said) == (0 if name == "12" else 2), said
         assert all("in 8 of 8 pictures" in text and "0.tif" in text for text in said)

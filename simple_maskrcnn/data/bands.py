@@ -161,12 +161,13 @@ def reach(image: Tensor) -> tuple[float, float]:  # `[C, H, W]`, as of `Bands.sc
 def beyond(seen: dict[str, tuple[float, float]], bands: Bands) -> str:  # name of a picture → `reach`
     "What is to be said of pictures most of which do not fit the range."
     least = 0.3 if len(seen) >= 5 else 0.1  # a few pictures may show nothing
-    dark, cut = [name for name, (top, _) in seen.items() if top < least], [name for name, (_, share) in seen.items() if share > 0.01]
+    dark = [name for name, (top, _) in seen.items() if top < least]
+    cut = [name for name, (_, share) in seen.items() if share > 0.01]
     for names, how in ((dark, f"stay below {least:.0%} of"), (cut, "go beyond")):
         if 2 * len(names) > len(seen):
-            return (f"in {len(names)} of {len(seen)} pictures the values {how} the network's value_range={bands.value_range}; the "
-                    f"first is {printable(names[0])}. Were they saved with other bits than those that it learnt from? Save them "
-                    f"as those, or give a value_range of their own (check with channels={bands.channels} measures one)")
+            return (f"in {len(names)} of {len(seen)} pictures the values {how} the network's value_range={bands.value_range}; "
+                    f"the first is {printable(names[0])}. Were they saved with other bits than those that it learnt from? Save "
+                    f"them as those, or give a value_range of their own (check with channels={bands.channels} measures one)")
     return ""
 
 # %% ../../nbs/data/18_bands.ipynb #b5nd0022
