@@ -1,7 +1,6 @@
 """Five bands of 16 bits from check to prediction, by the command line; the classes differ in the last two bands only."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -108,11 +107,8 @@ def test_pictures_of_other_bits_are_named(work, tmp_path):
         (tmp_path / name).mkdir()
         for path in (work / "val").glob("*.tif"):
             tifffile.imwrite(tmp_path / name / path.name, convert(tifffile.imread(path)), photometric="minisblack")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            run("predict", work / "run", tmp_path / name, "--output-dir", tmp_path / "found" / name, "--no-overlays")
-            run("train", "--weights", work / "run", "--train-images", tmp_path / name, "--train-annotations",
-                work / "val/all.json", "--epochs", 1, "--output-dir", tmp_path / "run" / name)
-        said = [str(warning.message) for warning in caught if "value_range" in str(warning.message)]
-        assert len(said) == (0 if name == "12" else 2), said
-        assert all("in 8 of 8 pictures" in text and "0.tif" in text for text in said)
+        told = [run("predict", work / "run", tmp_path / name, "--output-dir", tmp_path / "found" / name, "--no-overlays"),
+                run("train", "--weights", work / "run", "--train-images", tmp_path / name, "--train-annotations",
+                    work / "val/all.json", "--epochs", 1, "--output-dir", tmp_path / "run" / name)]
+        for text in told:
+            assert ("in 8 of 8 pictures" in text and "0.tif" in text) == (name != "12"), text

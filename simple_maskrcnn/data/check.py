@@ -29,8 +29,8 @@ from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
 from simple_maskrcnn.data.hints import (
-    FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, UNLIKE, UNMET, alike, annotation_rows, behind, check_network, listed_again,
-    middle, unlike,
+    FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
+    listed_again, middle, unlike,
 )
 from .images import SoundFile, examine, max_pixels
 from .loader import DIM, LOOSE, NOT_BINARY, RANGE, VANISHED, look_at_items
@@ -229,8 +229,8 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
-    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, GROWN, FAINT,
-    RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, UNLISTED,
+    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, SIBLINGS, MANY, UNMET, SHRUNK,
+    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
     "learnt as",
