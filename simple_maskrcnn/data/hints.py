@@ -63,7 +63,7 @@ def names_of(dataset: Dataset) -> list[str] | None:
         raise ValueError(f"datasets that are joined must have the same class names in the same order: {first}, {unlike[0]}")
     return first
 
-
+# %% ../../nbs/data/09_hints.ipynb #d0d9419e
 def classes_seen(dataset: Dataset) -> set[str]:
     "Names of the classes that occur, if only in crowds; where that is not known, of all."
     parts = [behind(part) for part in parts_of(dataset)]
@@ -80,7 +80,7 @@ def categories_of(dataset: Dataset) -> dict | None:
                       f"{list((unlike[0] or {}).values())[:9]}: those of the first are used", stacklevel=3)
     return first
 
-
+# %% ../../nbs/data/09_hints.ipynb #bfd4d1f6
 def annotation_rows(dataset: CocoDataset, indices: list[int]) -> np.ndarray:  # int64 `[N]`
     "Where the annotations of these images, crowds too, stand in the dataset's arrays."
     return np.array([row for i in indices for row in range(*dataset.own(i).indices(len(dataset._labels)))], np.int64)
@@ -204,7 +204,7 @@ def ruled_sizes(small: float, counts: list[int]) -> list[list[int]]:  # size of 
         [2**j for j in range(counts[0])]]
     return [[round(round(small) * step) for step in level] for level in steps]
 
-
+# %% ../../nbs/data/09_hints.ipynb #0531b034
 def _better(sides: Tensor, model: nn.Module, now: float) -> list[str]:
     "Other settings, and the share of the objects that an anchor would meet with them, if it is greater than now."
     generator, resize = model.rpn.anchor_generator, (model.transform.min_size[-1], model.transform.max_size)
@@ -225,7 +225,7 @@ def _better(sides: Tensor, model: nn.Module, now: float) -> list[str]:
     good = [text for text, share in shares.items() if share > now + 0.02 and (text not in more or share > shares[first] + 0.02)]
     return [f"{text} would meet {shares[text]:.0%}" for text in sorted(good, key=lambda text: -round(shares[text], 1))]
 
-
+# %% ../../nbs/data/09_hints.ipynb #6d377349
 def unmet_objects(model: nn.Module, dataset: CocoDataset, rows: np.ndarray, sides: Tensor) -> list[str]:  # places
     "If more than a tenth of the objects have no anchor: these, and which anchors or sizes would do."
     generator = model.rpn.anchor_generator
@@ -271,7 +271,7 @@ def least_scale(model: nn.Module, transforms, sizes: np.ndarray, most: bool = Fa
     known = steps or resize.train_resize or transforms is None or hasattr(transforms, "transforms")
     return scale if known else np.full(len(scale), np.inf if most else 0.0)
 
-
+# %% ../../nbs/data/09_hints.ipynb #46f25880
 def small_pictures(model: nn.Module, dataset: CocoDataset, indices: list[int], scale: np.ndarray,
                    training: bool = True) -> dict:  # training: are these transforms those of training? → kind → places
     "Pictures that are far smaller or larger in prediction than they were in training, or too small for their objects."
