@@ -72,17 +72,18 @@ def coco_objects(
     return [{"category_id": label, "bbox": box, "area": area, "iscrowd": int(c), "segmentation": rle}
             for label, box, area, c, rle in zip(target["labels"].tolist(), boxes, areas, crowd, rles)]
 
-# %% ../../nbs/evaluation/01_ap.ipynb #81d0d2b4
+
 def coco_detections(
-    result: dict,  # `boxes`, `labels`, `scores`, and `masks`: small `[K, S, S]`, or full size `[K, 1, H, W]`
+    result: dict,  # `boxes`, `labels`, `scores`, and `masks`: small `[K, S, S]`, full size `[K, 1, H, W]`, or compressed RLEs
     size: tuple[int, int],  # height and width of the image
     exact: bool = False,  # small masks end at the boxes' own edges, as the model's option `exact_masks`
 ) -> list[dict]:  # COCO's results, without the image's id, and with the label for a category
     "What a network found in one image, as COCO takes it; small masks become RLE inside of their boxes."
-    boxes, scores, masks = (result[key].detach() for key in ("boxes", "scores", "masks"))
+    boxes, scores, masks = result["boxes"].detach(), result["scores"].detach(), result["masks"]
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
-    rles = encode_masks(masks, boxes, size, exact=exact) if masks.ndim == 3 else [_encode(mask > 0.5) for mask in masks[:, 0]]
+    rles = masks if isinstance(masks, list) else encode_masks(masks.detach(), boxes, size, exact=exact) if masks.ndim == 3 else [
+        _encode(mask > 0.5) for mask in masks[:, 0].detach()]
     return [{"category_id": label, "bbox": box, "score": score, "segmentation": rle}
             for label, box, score, rle in zip(result["labels"].tolist(), _xywh(boxes), scores.tolist(), rles)]
 
@@ -109,7 +110,7 @@ def coco_classes(
         faster = None
     return (faster.COCO, faster.COCOeval_faster) if faster else (COCO, COCOeval)
 
-# %% ../../nbs/evaluation/01_ap.ipynb #267159d9
+
 def coco_eval(
     kind: str,  # "bbox" or "segm"
     records: list[dict],  # one an image: `image_id`, `size`, `objects`, `detections`
@@ -159,7 +160,7 @@ def voc_ap(correct: np.ndarray, objects: int) -> float:  # bool `[D]`, best scor
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(envelope[correct].sum() / objects) if objects else -1.0
 
-# %% ../../nbs/evaluation/01_ap.ipynb #b405da8e
+
 def best_score(scores: np.ndarray, correct: np.ndarray, objects: int) -> float:  # `[D]`, best first; bool `[D]`; how many
     "The score from which on to count detections for the best F1, 2·TP / (found + objects); −1: none is right."
     found = np.arange(1, len(scores) + 1)
@@ -170,7 +171,7 @@ def best_score(scores: np.ndarray, correct: np.ndarray, objects: int) -> float: 
     cut = int(f1.argmax())
     return float(scores[cut : cut + 2].mean())  # halfway to the next one
 
-# %% ../../nbs/evaluation/01_ap.ipynb #c92d489d
+
 def simple_figures(evaluator, records: list[dict]) -> dict:  # returned by `coco_eval`, and given to it
     """At IoU 0.5, with COCO's matching: `voc50`, VOC's AP, the mean over classes; `jaccard50`, TP / (TP + FP + FN) of the
     scores above 0.5, the mean over images (the measure of the nuclei literature; 1 where nothing is and nothing was found);
@@ -222,7 +223,7 @@ def coco_results(
             results[name][kind] = value
     return results, curves
 
-# %% ../../nbs/evaluation/01_ap.ipynb #b093b789
+
 def format_results(results: dict) -> str:
     "The figures as a table, a line for each class, the two simple figures, and losses if there are any; – means no object."
     def text(cell):
@@ -243,7 +244,7 @@ def format_results(results: dict) -> str:
         lines += ["", ", ".join(f"{name} {value:.4f}" for name, value in results["loss"].items())]
     return "\n".join(lines)
 
-# %% ../../nbs/evaluation/01_ap.ipynb #b4bdaeba
+
 def draw_precision_recall(
     curves: dict[str, np.ndarray],  # "bbox" and "segm": precisions `[T, R, K]`, −1 for classes without objects
     names: list[str],  # of the K classes
