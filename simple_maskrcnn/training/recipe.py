@@ -55,7 +55,7 @@ def this_machine() -> dict:  # device: cuda, mps or cpu; memory: of the GPU, in 
 def network_for(seen: dict, wide: bool, gpu: bool, given: dict) -> dict:  # as of `recipe`
     "Its parts, the size in which it sees pictures, and its anchors."
     chosen, scale, most = {} if wide else dict(SLIM), 1 + gpu, 800 if gpu else 512
-    if len(sizes := given.get("anchor_sizes") or ()) and "levels" not in given:  # as many levels as have anchors, and the pooled one
+    if len(sizes := given.get("anchor_sizes") or ()) and "levels" not in given:  # one for each, but the pooled
         first = 3 if min(map(min, sizes)) >= LEAST * 8 else 2
         first = max(2, min(first, 7 - len(sizes)))
         chosen["levels"] = [*range(first, first + len(sizes) - 1)] if len(sizes) > 1 else [5]
