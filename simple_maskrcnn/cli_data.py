@@ -35,6 +35,23 @@ _Model = Annotated[str, typer.Argument(help="folder of a run or a saved network;
 _Strict = Annotated[list[str] | None, data("make notes errors: all, or those whose text contains this; can be repeated")]
 
 
+def _of_voc(split: str, data_dir: Path, home: Path) -> Path:  # home: gets the annotation files
+    "The annotation file of one of VOC's lists. All is converted, unless nothing has changed since that was done."
+    from simple_maskrcnn import convert
+    from simple_maskrcnn.files import files_below
+
+    folders = [path for kind in ("JPEGImages", "Segmentation*", "ImageSets") for path in data_dir.glob(kind)]
+    sources = [data_dir, *data_dir.glob("*.txt"), *folders, *(path for folder in folders for path in files_below(folder)[0])]
+    newest = max(max(path.stat().st_mtime, path.stat().st_ctime) for path in sources)
+    for file in (home / f"voc_{split}.json", home / "voc.json"):  # the second, where there is a single list
+        if file.is_file() and file.stat().st_mtime >= newest:
+            return file
+    files = convert(data_dir, home / "voc.json", "voc", data_dir / "JPEGImages")["files"]
+    for file in files.values():
+        file.touch()  # one that came out as it was is not written
+    return files.get(split) or files[""]
+
+
 def locate(
     split: str,  # "train" or "val"
     dataset: Layout, data_dir: Path | None, images: Path | None, annotations: Path | None,  # as they were given
@@ -49,10 +66,13 @@ def locate(
     if images or annotations:
         alone = images or annotations
         raise ValueError(f"there is only {alone}: images and annotations belong together; give both{advice(alone, alone)}")
-    if data_dir and dataset is Layout.voc and (required or (data_dir / f"ImageSets/Segmentation/{split}.txt").is_file()):
-        from simple_maskrcnn.data.formats import voc_to_coco
-
-        return data_dir / "JPEGImages", voc_to_coco(data_dir, scratch, (split,))[split]
+    if data_dir and dataset is Layout.voc:
+        names = data_dir / f"ImageSets/Segmentation/{split}.txt"
+        if names.is_file() and names.read_bytes().strip():
+            return data_dir / "JPEGImages", _of_voc(split, data_dir, Path(scratch or data_dir / "annotations"))
+        if required:
+            raise FileNotFoundError(f"there is no list {names}, or it is empty; PASCAL VOC's folder has JPEGImages and "
+                                    "ImageSets, and is mostly called VOCdevkit/VOC2012")
     years = ["", "2017", "2014"] if data_dir and dataset is Layout.coco else []
     pairs, others = ([(data_dir / f"{part}{year}", data_dir / f"annotations/instances_{part}{year}.json") for year in years]
                      for part in (split, "train" if split == "val" else "val"))

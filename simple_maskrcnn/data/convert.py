@@ -10,7 +10,6 @@ __all__ = ['READERS', 'NAMELESS', 'MADE_BY', 'calls_of', 'read_samples', 'one_re
 import glob
 import json
 import os
-import tempfile
 import warnings
 from collections import Counter
 from io import BytesIO
@@ -20,7 +19,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from .coco import is_own, sealed
-from .formats import masks_to_coco, voc_table
+from .formats import mask_files, read_masks, voc_table
 from simple_maskrcnn.data.layouts import (
     class_id, class_ids, coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco,
     voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
@@ -62,6 +61,8 @@ def calls_of(
         table, colours = voc_table(folder)
         return [(files[0], read_voc, (image, files, table, colours, part))
                 for part, image, files in voc_files(folder, pictures, reading)], [*table.values()]
+    if format == "masks":
+        return [(image, read_masks, (image, masks, folder, reading)) for image, masks in mask_files(folder, reading)], None
     if format == "labels":
         pairs = label_pairs(pictures, reading, folder).items()
         return [(file, read_labels, (image, file, reading)) for image, file in pairs], None
@@ -85,11 +86,11 @@ def read_samples(
         with reading.at(file):
             found = read(*arguments)
             samples += found if isinstance(found, list) else [found]
-    if format == "labels":
-        if not calls and not reading.faults:
-            where = "beside it" if pictures.folder == folder else f"in {printable(folder)}"
-            raise FileNotFoundError(f"no picture in {printable(pictures.folder)} has its labels {where}; images=FOLDER "
-                                    "says where the pictures of label images are")
+    if format == "labels" and not calls and not reading.faults:
+        where = "beside it" if pictures.folder == folder else f"in {printable(folder)}"
+        raise FileNotFoundError(f"no picture in {printable(pictures.folder)} has its labels {where}; images=FOLDER says where "
+                                "the pictures of label images are")
+    if format in ("labels", "masks"):
         doubtful_labels(samples, reading)
     if format == "yolo":
         stray_texts(samples, folder, pictures, reading)
@@ -229,15 +230,6 @@ def _unpacked(samples: list[Sample], folder: Path, source: Path) -> tuple[list[S
     return moved, files
 
 # %% ../../nbs/data/13_convert.ipynb #13cconv2
-def _of_masks(source: Path, classes: list[str] | None, reading: Reading, progress: bool) -> dict[str, dict]:
-    with tempfile.TemporaryDirectory() as scratch:
-        file = masks_to_coco(source, Path(scratch, "masks.json"), *(classes or ["object"])[:1], progress=progress)
-        content = json.loads(file.read_bytes())
-    for _ in content["annotations"] if not classes else []:
-        reading.note(NAMELESS, source)
-    return {"": {key: content[key] for key in ("images", "annotations", "categories")}}
-
-
 def _of_coco(
     files: list[Path], folder: Path, reading: Reading, known: Pictures, classes: list[str] | None,
 ) -> tuple[dict[str, dict], Path]:
@@ -307,9 +299,7 @@ def convert(
     if format == "masks" and (images is not None or len(classes or [""]) > 1):
         raise ValueError(f"{FORMATS[format]} has " + ("its pictures beside it; leave images out" if images is not None else
                          f"one class, and there are {len(classes)}: {printable(', '.join(classes))[:200]}"))
-    if format == "masks":
-        contents, root = _of_masks(source, classes, reading, progress), folder
-    elif format == "coco":
+    if format == "coco":
         contents, root = _of_coco(files, folder, reading, known, classes)
         described = [root / image["file_name"] for content in contents.values() for image in content["images"]]
     else:

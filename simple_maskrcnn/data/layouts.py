@@ -18,7 +18,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from .coco import mask_record
-from .formats import _indices, _with_suffix, numbered_objects
+from .formats import _indices, numbered_objects
 from .outlines import Reading, Sample, picture_size, same_size, take, take_points
 from .pairs import PARTS, Pictures, is_picture, part_of, same_below
 from .records import shown, to_rle
@@ -102,8 +102,7 @@ def yolo_text(image: Path) -> Path:
 
 def read_yolo(image: Path, file: Path, reading: Reading, names: dict[int, str], part: str = "") -> Sample:
     "What is in the text of a picture."
-    objects = []
-    size = picture_size(image)
+    objects, size = [], picture_size(image)
     if not file.is_file():
         reading.note("pictures without a text beside them are taken as pictures without objects", image)
     for k, line in enumerate(file.read_text("utf-8-sig").splitlines() if file.is_file() else [], start=1):
@@ -136,7 +135,7 @@ def stray_texts(samples: list[Sample], folder: Path, pictures: Pictures, reading
 # %% ../../nbs/data/11_layouts.ipynb #bbd14f70
 LABEL_ENDING = re.compile(r"_(cp_)?(masks?|labels?)$")  # of Cellpose and others: a.png, a_cp_masks.png
 LABEL_FOLDERS, IMAGE_FOLDERS = ("masks", "labels", "mask", "label"), ("images", "image", "imgs", "img", "raw", "")
-SINGLE = "label images have one object each (are all of a picture in one? Each needs a number of its own)"
+SINGLE = "pictures with one object each (are all of a picture in one? Each needs a mask or a number of its own)"
 PIECES = "label images in which most objects are in several pieces (are their numbers classes? Each object needs its own)"
 
 
@@ -206,7 +205,7 @@ def _in_pieces(numbers: np.ndarray) -> bool:
     return bool(len(pieces)) and (pieces > 1).mean() > 0.5
 
 # %% ../../nbs/data/11_layouts.ipynb #11sq07c
-def read_labels(image: Path, file: Path, reading: Reading, part: str = "") -> Sample:
+def read_labels(image: Path, file: Path, reading: Reading) -> Sample:
     "A label image: each of its values but 0 is an object."
     size, numbers = picture_size(image), _indices(file)
     same_size(numbers.shape, size, image)
@@ -215,15 +214,15 @@ def read_labels(image: Path, file: Path, reading: Reading, part: str = "") -> Sa
         reading.note("label images in which an object is more than half of the picture (is the background 0 in them?)", file)
     if _in_pieces(numbers):
         reading.note(PIECES, file)
-    return Sample(image, found, file, size, part)
+    return Sample(image, found, file, size)
 
 
 def doubtful_labels(samples: list[Sample], reading: Reading) -> None:
-    "Say what label images look like that hold one mask of everything, or classes."
+    "Say which label images or masks look as if they held one mask of everything, or classes."
     single = len(samples) > 1 and max(len(sample.objects) for sample in samples) == 1
     for sample in samples:
         if single or [place for _, _, place, *_ in sample.objects] == ["value 255"]:
-            reading.note(SINGLE, sample.file)
+            reading.note(SINGLE, sample.image)
     if len(reading.notes.get(PIECES, [])) <= len(samples) / 2:
         reading.notes.pop(PIECES, None)
 
@@ -241,8 +240,11 @@ def voc_files(
     folder: Path, pictures: Pictures, reading: Reading
 ) -> list[tuple[str, Path, list[Path]]]:  # part, picture, [objects, classes]
     "The pictures of a folder in VOC's layout: of its lists, or, as LabelMe has none, all."
-    homes = [next(path for path in (folder / f"{name}PNG", folder / name) if path.is_dir())
-             for name in ("SegmentationObject", "SegmentationClass")]
+    homes = []
+    for kind in ("SegmentationObject", "SegmentationClass"):
+        if not (there := [path for path in (folder / f"{kind}PNG", folder / kind) if path.is_dir()]):
+            raise FileNotFoundError(f"{printable(folder)} has no folder {kind}; PASCAL VOC's is mostly called VOCdevkit/VOC2012")
+        homes.append(Pictures(there[0]))
     lists, stems = sorted((folder / "ImageSets/Segmentation").glob("*.txt"), key=lambda file: file.stem not in PARTS), {}
     for file in lists:  # train and val first, which trainval repeats
         names, part = file.read_text("utf-8-sig").split(), PARTS.get(file.stem, file.stem)
@@ -250,15 +252,14 @@ def voc_files(
             names = [name for name in names if not any(name in others for others in stems.values())]
         if names:
             stems.setdefault(part, []).extend(names)
-    stems = dict(zip([""], stems.values())) if len(stems) == 1 else stems
-    stems = stems or {"": sorted({path.stem for path in homes[0].iterdir() if is_picture(path)})}
+    stems = stems if len(stems) > 1 else {"": [*stems.values(), sorted(homes[0].by_stem)][0]}
     listed, found = {name for names in stems.values() for name in names}, []
-    for path in sorted(path for path in homes[0].iterdir() if is_picture(path) and path.stem not in listed):
+    for path in [path for path in homes[0].files if path.stem not in listed]:
         reading.note("painted pictures that are in no list are passed over", path)
     for part, names in stems.items():
-        for stem, *files in zip(names, *(_with_suffix(home, names, ".png") for home in homes)):
-            if missing := [file.parent for file in files if not file.is_file()]:
-                raise FileNotFoundError(f"there is no picture {printable(stem)}.* in {missing[0]}; is the dataset complete?")
+        for stem in names:
+            published = [home.folder / f"{stem}.png" for home in homes]  # else there must be one picture of this name
+            files = [path if path.is_file() else home.of_stem(stem, home.folder) for path, home in zip(published, homes)]
             found.append((part, pictures.of_stem(stem, folder / "JPEGImages"), files))
     return found
 
