@@ -30,20 +30,20 @@ ROWS = [f"{part}, {precision}" for part in ("demo", "nuclei") for precision in P
 
 
 def setting(part: str, data: Path):
-    """Dataset, network and arguments of `fit`, as in the scripts."""
-    from simple_maskrcnn import maskrcnn, train_transforms
+    """Dataset, settings of the network and arguments of `fit`, as in the scripts."""
+    from simple_maskrcnn import train_transforms
 
     if part == "demo":
         from demo import NETWORK, read
 
         train = read(data, "train", train_transforms(flip=0.5, vertical_flip=0.5, rotate90=True))
-        return train, maskrcnn(len(train.class_names), **NETWORK), {"lr": 1.5e-3, "ema": 0.99, "epochs": 6}
+        return train, NETWORK, {"lr": 1.5e-3, "ema": 0.99, "epochs": 6}
     from nuclei import NETWORK, load, v2
 
     train = load(data, "train", train_transforms(
         vertical_flip=0.5, rotate90=True, scales=range(320, 761, 20), max_size=4000, crop=256, color=0.8, grey=True, min_area=10,
         extra=[v2.RandomInvert(0.15)]))
-    return train, maskrcnn(len(train.class_names), **NETWORK), {"lr": 1e-3, "ema": 0.99, "epochs": 60, "optimizer": "adamw"}
+    return train, NETWORK, {"lr": 1e-3, "ema": 0.99, "epochs": 60, "optimizer": "adamw"}
 
 
 def work(part: str, precision: str, data: Path, folder: Path) -> None:
@@ -52,7 +52,7 @@ def work(part: str, precision: str, data: Path, folder: Path) -> None:
     from accelerate import Accelerator
     from accelerate.optimizer import AcceleratedOptimizer
 
-    from simple_maskrcnn import CocoDataset, fit
+    from simple_maskrcnn import CocoDataset, fit, maskrcnn
     from simple_maskrcnn.network.model import GeneralizedRCNN
     from simple_maskrcnn.training.run import Run
     from simple_maskrcnn.training.train import make_accelerator
@@ -92,8 +92,9 @@ def work(part: str, precision: str, data: Path, folder: Path) -> None:
 
     Run.advance = gated
     accelerator = make_accelerator(precision or None)
+    train, network, options = setting(part, data)
     torch.manual_seed(0)
-    train, model, options = setting(part, data)
+    model = maskrcnn(len(train.class_names), **network)
     fit(model, train, batch_size=2, output_dir=folder / "run", accelerator=accelerator, **options)
 
 
