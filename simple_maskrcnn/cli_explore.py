@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from .cli_data import _Model
+from .files import printable
 from .manners import command, echo, option
 
 # %% ../nbs/cli_explore.ipynb #ce06expl
@@ -30,6 +31,8 @@ def explore(
     from simple_maskrcnn.network.weights import PUBLISHED, hub_folder, read_settings
 
     need("voila")
+    if str(model).endswith(".onnx"):
+        raise ValueError(f"{printable(model)} only predicts: to look into it, give the run from which it was exported")
     if model not in PUBLISHED:
         read_settings(hub_folder(model))
     CocoDataset(pictures, annotations) if annotations else open_pictures(None, pictures)

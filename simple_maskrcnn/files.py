@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['LOCK', 'write_atomic', 'clear_drafts', 'replace_files', 'sync_folder', 'MetricsFile', 'read_metrics', 'hold',
-           'printable', 'say', 'progress_bar', 'files_below', 'ahead']
+           'printable', 'say', 'progress_bar', 'imported', 'files_below', 'ahead']
 
 # %% ../nbs/files.ipynb #ce2bc81d
 import errno
+import importlib
 import json
 import os
 import re
@@ -179,6 +180,14 @@ def progress_bar(*arguments, **options) -> tqdm:  # as of tqdm
         text = "{desc}: {n_fmt} of {total_fmt} after {elapsed}, {remaining} to go{postfix}\n"
         options |= {"mininterval": 30, "maxinterval": 30, "bar_format": text}
     return tqdm(*arguments, **options)
+
+# %% ../nbs/files.ipynb #fp00code
+def imported(what: str, extra: str, *packages: str) -> list:  # who needs them; what brings them; names of modules → these
+    "Packages that only some need; if one is not there, the sentence that says how it gets there."
+    try:
+        return [importlib.import_module(name) for name in packages]
+    except ImportError as error:
+        raise ImportError(f'{what} needs {error.name}; pip install "simple_maskrcnn[{extra}]" gets it') from None
 
 # %% ../nbs/files.ipynb #fb00code
 def files_below(folder: Path) -> tuple[list[Path], list[Path]]:  # the files; the folders that may not be read; both sorted

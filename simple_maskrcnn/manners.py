@@ -64,7 +64,7 @@ def echo(text: object, err: bool = False) -> None:
     "Print a text, which may hold strangers' names."
     typer.echo(harmless(text), err=err)
 
-
+# %% ../nbs/manners.ipynb #be30e253
 def path(text: str | Path) -> Path:
     "A path as typer takes it. An empty one, of a variable that is not set, would be the current folder."
     if not str(text).strip():
@@ -117,7 +117,7 @@ def arguments(given: dict, *functions: Callable) -> dict:
     known = {name for function in functions for name in inspect.signature(function).parameters}
     return {name: value for name, value in given.items() if name in known and value is not None}
 
-
+# %% ../nbs/manners.ipynb #26b7f644
 def numbers(text: str | None) -> list | None:
     "`2,3,4` as a list of numbers; brackets make lists in it."
     def number(x):
@@ -151,7 +151,7 @@ def settings(texts: list[str] | None, given: dict) -> dict:  # texts: of --set; 
         found[name] = value
     return found
 
-
+# %% ../nbs/manners.ipynb #8438de9c
 def judge_place(data_dir: Path | None, *files: Path | None, split: str = "val") -> Path | None:  # files: images and annotations
     "`data_dir`; refuse a folder of a whole dataset, or a split of it, beside named files that leave nothing of it to read."
     if all(files) and (data_dir or split != "val"):

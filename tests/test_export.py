@@ -10,9 +10,12 @@ from torchvision.transforms.v2.functional import to_pil_image
 from typer.testing import CliRunner
 
 from simple_maskrcnn import ShapesDataset, cli, maskrcnn
+from simple_maskrcnn.inference.export import OLDEST
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package, reason=f"{package} is not installed: pip install 'simple_maskrcnn[export]'")
+if torch.__version__ < OLDEST:
+    pytest.skip(f"PyTorch before {OLDEST} cannot export", allow_module_level=True)
 
 
 def run(*words) -> str:

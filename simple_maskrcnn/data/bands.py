@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from ..network.transform import check_settings
 
@@ -157,12 +157,10 @@ def _rounded(values: np.ndarray) -> list:
 # %% ../../nbs/data/18_bands.ipynb #b5nd0022
 def share_bands(model: nn.Module, parts: Iterable[Dataset], learn: bool = False) -> str:  # what was measured, in words
     "Datasets that were told nothing read their pictures as the network does; to learn, these are measured, if need be."
-    told, datasets = "", []
-    for part in parts:
-        while isinstance(part, Subset):
-            part = part.dataset
-        datasets += [part] * hasattr(part, "bands")
-    own = bands_of(model)
+    from simple_maskrcnn.data.hints import behind  # whose datasets have bands
+
+    datasets = [data for data, _ in map(behind, parts) if hasattr(data, "bands")]
+    told, own = "", bands_of(model)
     if datasets and learn and own and getattr(model, "unmeasured", False):
         found, told = measure(datasets, own.channels, own.value_range)
         for name in ("value_range", "image_mean", "image_std"):

@@ -91,7 +91,7 @@ def outline_note(parts: list | dict, box: np.ndarray, size: tuple[int, int]) -> 
     areas = sorted(int(coco_mask.area(rle)) for rle in rles)
     return WITHIN if 0 < areas[0] <= sum(areas) - int(coco_mask.area(coco_mask.merge(rles))) else None
 
-
+# %% ../../nbs/data/05_check.ipynb #12d2737f
 def object_faults(
     boxes: Tensor, around: Tensor,  # float [N, 4], x1 y1 x2 y2: as annotated, and around the masks
     areas: list[int], size: tuple[int, int],  # pixels of each mask; height, width of the image
@@ -103,7 +103,7 @@ def object_faults(
     return [EMPTY if not area else CORNERS if bad and corner else MISFIT if bad else SMALL if area < TINY else None
             for area, bad, corner in zip(areas, misfit.tolist(), corners.tolist())]
 
-# %% ../../nbs/data/05_check.ipynb #25a1d330
+# %% ../../nbs/data/05_check.ipynb #864c3bfc
 def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (kind, place); areas: pixels; piece: of the file
     "Look at one image and its objects, crowds too. In apart are notes that count only if all images are such."
     size, own, rles = tuple(dataset.image_sizes[index].tolist()), dataset.own(index), dataset.rles(index)
@@ -197,7 +197,7 @@ def check_dataset(
         report["sizes"] = dict(zip(("smallest", "median", "largest"), np.quantile(areas, [0, 0.5, 1]).tolist()))
     return report | {"notes": {kind: places for kind, places in notes.items() if places}, "counts": counts}
 
-
+# %% ../../nbs/data/05_check.ipynb #d39dd4ca
 def format_check(report: dict) -> str:  # of `check_dataset`
     "The report as a text: what there is, then notes and problems, a line for each kind with its first places."
     lines = [", ".join(f"{n:,} {what}" for what, n in report["counts"].items())]
@@ -255,7 +255,7 @@ def fingerprint(dataset: CocoDataset, index: int) -> str:
     values += [array[own].tobytes() for array in arrays]
     return hashlib.sha256(repr(values).encode() + dataset._segmentations[start:end]).hexdigest()
 
-
+# %% ../../nbs/data/05_check.ipynb #bec3e374
 def _sealed(seen: dict) -> bytes:  # with a digest of itself, so that a damaged cache is not believed
     text = json.dumps(seen)
     return json.dumps({"digest": hashlib.sha256(text.encode()).hexdigest(), "seen": seen}).encode()
@@ -279,7 +279,7 @@ def look_at_all(dataset: CocoDataset, indices: list[int], progress: bool) -> lis
     seen |= {keys[row]: (prints[row], found) for row, found in zip(todo, looks)}
     if todo:
         with suppress(OSError):  # no space, or a folder that is read-only: the next start looks again
-            write_atomic(cache, lambda draft: draft.write(_sealed(seen)))
+            write_atomic(cache, _sealed(seen))
     return [seen[key][1] for key in keys]
 
 # %% ../../nbs/data/05_check.ipynb #8f7f7422

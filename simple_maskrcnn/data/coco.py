@@ -138,8 +138,7 @@ def _write_worlds(folder: Path, worlds: dict[str, ShapesDataset], files: dict[st
                 annotations.append({"id": len(annotations) + 1, "image_id": i, **_shape_record(mask, *thing)})
         categories = [{"id": label, "name": world.class_names[label]} for label in world.label_of]
         content = {"images": images, "annotations": annotations, "categories": categories}
-        content = sealed(content, made_by=MADE_BY)
-        write_atomic(file, lambda draft, content=content: draft.write(json.dumps(content).encode()))
+        write_atomic(file, json.dumps(sealed(content, made_by=MADE_BY)).encode())
 
 # %% ../../nbs/data/02_coco.ipynb #6bec5c1c
 def _plain(picks: np.ndarray) -> slice | np.ndarray:  # in order

@@ -49,12 +49,16 @@ def parts_of(dataset: Dataset) -> list[Dataset]:
     return parts
 
 
+def _of_all(dataset: Dataset, name: str) -> list:
+    "An attribute of each dataset that is joined into one, also of those that take no part; None where it is not known."
+    data, _ = behind(dataset)
+    parts = data.datasets if isinstance(data, ConcatDataset) else []
+    return sum((_of_all(part, name) for part in parts), []) if parts else [getattr(data, name, None)]
+
+
 def names_of(dataset: Dataset) -> list[str] | None:
     "Class names by label; of several datasets in one (`ConcatDataset`) those that all of them have. None: there are none."
-    data, _ = behind(dataset)
-    if not isinstance(data, ConcatDataset):
-        return getattr(data, "class_names", None)
-    first, *others = ((names := names_of(part)) and list(names) for part in data.datasets)
+    first, *others = (names and list(names) for names in _of_all(dataset, "class_names"))
     if unlike := [names for names in others if names != first]:
         raise ValueError(f"datasets that are joined must have the same class names in the same order: {first}, {unlike[0]}")
     return first
@@ -70,10 +74,7 @@ def classes_seen(dataset: Dataset) -> set[str]:
 
 def categories_of(dataset: Dataset) -> dict | None:
     "Label → category id; of several datasets in one those of the first, and it is said if others differ. None: not known."
-    data, _ = behind(dataset)
-    if not isinstance(data, ConcatDataset):
-        return getattr(data, "category_of", None)
-    first, *others = map(categories_of, data.datasets)
+    first, *others = _of_all(dataset, "category_of")
     if unlike := [ids for ids in others if ids != first]:
         warnings.warn(f"datasets that are joined have different category ids, {list((first or {}).values())[:9]} and "
                       f"{list((unlike[0] or {}).values())[:9]}: those of the first are used", stacklevel=3)

@@ -25,6 +25,7 @@ from .images import named_errors
 from .pairs import Pictures
 from .records import file_size, shown, upright_size
 from .shapes import polygon_mask
+from ..files import imported
 
 # %% ../../nbs/data/10_outlines.ipynb #fe8bfcd3
 def rectangle(x1: float, y1: float, x2: float, y2: float) -> list[list[float]]:  # two opposite corners
@@ -325,12 +326,9 @@ def _roi_shape(roi, size: tuple[int, int]) -> list | dict:  # roi: of roifile
 
 def read_imagej(file: Path, reading: Reading, pictures: Pictures) -> Sample:
     "What is in a zip of ImageJ's ROI manager, or in a single `.roi`; its picture has the same name."
-    try:
-        from roifile import roiread
-    except ImportError:
-        raise ImportError('ImageJ\'s regions need roifile; pip install "simple_maskrcnn[formats]" gets it') from None
+    (roifile,) = imported("reading ImageJ's regions", "formats", "roifile")
     stem = next((file.stem[: -len(end)] for end in ("_RoiSet", "-RoiSet", "_rois") if file.stem.endswith(end)), file.stem)
-    image, found, objects = pictures.of_stem(stem, file.parent), roiread(file), []
+    image, found, objects = pictures.of_stem(stem, file.parent), roifile.roiread(file), []
     size = picture_size(image)
     for k, roi in enumerate(found if isinstance(found, list) else [found]):
         with reading.at(file, place := f"region {k + 1}, {roi.name}"):

@@ -194,7 +194,7 @@ def _fate(kind: str) -> str | None:
         return "box taken from the mask"
     return {EMPTY: "dropped", FAR: "area taken from the mask"}.get(kind)
 
-
+# %% ../../nbs/data/15_repair.ipynb #fd0f31c4
 def mend_objects(draft: Draft, dataset: CocoDataset, report: dict) -> None:  # of the file with mended records
     "Drop what has no picture or no pixel, and copies; take boxes and areas from the masks where they are off."
     found = report["problems"] | report["notes"]
@@ -290,7 +290,7 @@ def repair(
     left = check_files(image_dir, output, progress, content=draft.content(), **options)
     return {"file": output, "repaired": draft.repaired, "left": left}
 
-
+# %% ../../nbs/data/15_repair.ipynb #52c2ff2a
 def format_repair(done: dict) -> str:  # of `repair`
     "What was repaired, and what is left in the copy, as a text."
     said = f"repaired:\n{problem_report(done['repaired'])}" if done["repaired"] else "nothing to repair"

@@ -41,7 +41,7 @@ def _window(boxes: np.ndarray, size: tuple[int, int]) -> list[int]:  # x1 y1 x2 
     low, high = np.floor(low - room).clip(0, limit - 1), np.ceil(high + room).clip(1, limit)
     return [*low.astype(int).tolist(), *np.maximum(high, low + 1).astype(int).tolist()]
 
-
+# %% ../../nbs/data/16_report.ipynb #55c378a0
 def show_finding(dataset: CocoDataset, index: int, rows: list[int]) -> bytes | None:  # JPEG; None: it cannot be read
     "A picture with its boxes in grey, cut around the blamed objects, whose masks, outlines and boxes are red."
     try:

@@ -81,9 +81,9 @@ def format_mistakes(
     return "\n".join([*lines[:len(KINDS)], "", *lines[len(KINDS):]]).rstrip()
 
 # %% ../../nbs/evaluation/03_mistakes.ipynb #mc02code
-def put_right(record: dict, kind: str, score_threshold: float = 0.0) -> dict:  # record as of `judge`
+def put_right(record: dict, kind: str) -> dict:  # record as of `judge`; all of its detections count
     "As if a kind of mistakes had not happened: what can be is corrected, else the detection, or the missed object, is left out."
-    objects, found, things = list(record["objects"]), list(record["detections"]), judge(record, score_threshold)
+    objects, found, things = list(record["objects"]), list(record["detections"]), judge(record, 0.0)
     taken = {g for k, g, _ in things if k == "right"}
     for _, g, d in (thing for thing in things if thing[0] == kind):
         if kind == "missed":
@@ -97,16 +97,11 @@ def put_right(record: dict, kind: str, score_threshold: float = 0.0) -> dict:  #
     return record | {"objects": [o for o in objects if o], "detections": [d for d in found if d]}
 
 
-def mistake_costs(
-    records: list[dict],  # as in `coco_results`
-    categories: dict[int, str],  # category id → name
-    score_threshold: float = 0.0, max_detections: int = 100,  # detections with less do not count; of a class in an image
-) -> dict[str, float]:
+def mistake_costs(records: list[dict], categories: dict[int, str]) -> dict[str, float]:  # as of `coco_results`
     "By kind: how much mask AP50 rises when its mistakes are put right (Bolya et al. 2020)."
     def ap50(records):  # -1, no object is left: nothing is wrong
-        figure = coco_figures(coco_eval("segm", records, categories, max_detections))["AP50"]
+        figure = coco_figures(coco_eval("segm", records, categories))["AP50"]
         return 1.0 if figure < 0 else figure
 
-    kept = [r | {"detections": [d for d in r["detections"] if d["score"] >= score_threshold]} for r in records]
-    now = ap50(kept)
-    return {kind: ap50([put_right(r, kind) for r in kept]) - now for kind in KINDS[1:]}
+    now = ap50(records)
+    return {kind: ap50([put_right(r, kind) for r in records]) - now for kind in KINDS[1:]}

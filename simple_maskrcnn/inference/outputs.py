@@ -29,7 +29,7 @@ from ..cards import detections_card
 from ..data.coco import decode_masks, label_image
 from ..data.records import load_coco, to_rle
 from ..draw import instance_color, paint, pixels_of, write
-from ..files import printable, write_atomic
+from ..files import imported, printable, write_atomic
 from .trace import crop, inset, join, trace
 
 # %% ../../nbs/inference/02_outputs.ipynb #331241a9
@@ -197,10 +197,7 @@ def check_formats(kinds: Iterable[str], pixel_size: float | None = None, unit: s
     if pixel_size is not None and not 0 < pixel_size < math.inf:
         raise ValueError(f"pixel_size={pixel_size} must be above 0: the side of a pixel in the unit")
     if "imagej" in kinds:
-        try:
-            import roifile  # noqa: F401
-        except ImportError:
-            raise ImportError('ImageJ\'s regions need roifile; pip install "simple_maskrcnn[formats]" gets it') from None
+        imported("writing ImageJ's regions", "formats", "roifile")
     return kinds
 
 

@@ -148,8 +148,7 @@ def _gather(content: dict, done: dict, records: dict, ids: dict) -> dict:
 
 
 def _write(content: dict, output_dir: Path) -> None:
-    text = json.dumps(content)
-    write_atomic(output_dir / OWN[""], lambda file: file.write(text.encode()))
+    write_atomic(output_dir / OWN[""], json.dumps(content).encode())
 
 
 def _seal(path: Path) -> str:

@@ -235,7 +235,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except Exception as error:
         why = printable(error)[:200] if file.suffix == ".safetensors" else (
-            "it is damaged, or holds more than tensors and numbers, which is never run: save a state_dict()")
+            "it is damaged, an .onnx (give its run), or holds more than tensors, which is never run: save a state_dict()")
         raise ValueError(f"cannot read weights from {printable(file)}: {why}") from error
     if isinstance(state, dict) and "settings" in state and "model" in state:
         raise ValueError(f"{printable(file)} is the checkpoint of a training run; give the folder of the run")
