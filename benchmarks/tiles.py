@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from simple_maskrcnn import CocoDataset, detect, load_model, predict_files
 from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.evaluation.ap import coco_eval, coco_figures, coco_objects
-from simple_maskrcnn.inference.tiles import merge, windows
+from simple_maskrcnn.evaluation.tiles import merge, windows
 
 RESULTS = Path(__file__).resolve().parent / "results/tiles-cpu-2-cores.json"
 SCENE = 400  # side of the scenes that a mosaic is made of, no multiple of where windows begin

@@ -83,6 +83,8 @@ def evaluate(
     batch_size: Annotated[int, option("images at a time", **some)] = 1,
     max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
     backend: Annotated[str | None, option("pycocotools or faster_coco_eval; else the faster one installed")] = None,
+    tiles: Annotated[str | None, option("look at windows, as predict; if not given, where a picture has more than 67 million "
+                                        "pixels")] = None,
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
     output_dir: Annotated[Path | None, option("gets metrics, curves, results for COCO's server, mistakes and worst.png")] = None,
 ):
@@ -90,8 +92,10 @@ def evaluate(
     given = locals()
     from simple_maskrcnn import evaluate, load_model
     from simple_maskrcnn.data.records import problem_report
+    from simple_maskrcnn.data.windows import LARGE
     from simple_maskrcnn.evaluation.ap import format_results
     from simple_maskrcnn.evaluation.mistakes import format_mistakes
+    from simple_maskrcnn.evaluation.tiles import choose_tiles, with_runs
     from simple_maskrcnn.files import write_atomic
     from simple_maskrcnn.inference.predict import draw_sheet
 
@@ -103,14 +107,18 @@ def evaluate(
                 f"most mistakes: {printable(', '.join(names))}")
 
     place = locate(split, dataset, judge_place(data_dir, images, annotations, split=split), images, annotations)
-    given |= {"model": load_model(model), "dataset": (measured := open_dataset(place, given)), "report": report}
+    given |= {"model": load_model(model), "dataset": (measured := open_dataset(place, given)), "report": report,
+              "tiles": tiles == "auto" or numbers(tiles)}
     if measured.notes:
         echo(f"notes:\n{problem_report(measured.notes)}")
+    if tile := choose_tiles(given["tiles"], measured, given["model"].transform):
+        echo(f"large pictures are looked at in windows of {tile[1]}×{tile[0]} pixels")
     results = evaluate(**arguments(given, evaluate))
     if mistakes and output_dir:
-        found = results["mistakes"]
+        found, drawn = results["mistakes"], with_runs(measured)
         write_atomic(output_dir / "mistakes.json", lambda file: file.write(json.dumps(found).encode()))
-        draw_sheet(given["model"], [given["dataset"][i] for i in found["worst"][:6]], output_dir / "worst.png")
+        if worst := [i for i in found["worst"] if measured.image_sizes[i].prod() <= LARGE][:6]:  # larger ones are no thumbnails
+            draw_sheet(given["model"], [drawn[i] for i in worst], output_dir / "worst.png", tiles=tile)
 
 
 @command
@@ -129,7 +137,7 @@ def predict(
     unit: Annotated[str | None, option("of --pixel-size, such as µm")] = None,
     min_size: Annotated[int | None, option("shorter side of an image in the network; if not given, as trained", **side)] = None,
     max_size: Annotated[int | None, option("its longer side is at most this", **side)] = None,
-    tiles: Annotated[str | None, option("look at windows: of this side, of 'height,width', or auto, the side as trained")] = None,
+    tiles: Annotated[str | None, option("look at windows: of this side, of 'height,width', or auto, as in training")] = None,
     class_agnostic_nms: Annotated[bool | None, option("a better box also suppresses those of other classes: no doubles; if not "
                                                       "given, as the network was made")] = None,
     set_: Annotated[list[str] | None, option("name=value, any other setting of the network; can be repeated", "--set")] = None,

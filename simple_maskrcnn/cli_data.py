@@ -44,7 +44,7 @@ def _of_voc(split: str, data_dir: Path, home: Path) -> Path:  # home: gets the a
     sources = [data_dir, *data_dir.glob("*.txt"), *folders, *(path for folder in folders for path in files_below(folder)[0])]
     newest = max(max(path.stat().st_mtime, path.stat().st_ctime) for path in sources)
     for file in (home / f"voc_{split}.json", home / "voc.json"):  # the second, where there is a single list
-        if file.is_file() and file.stat().st_mtime >= newest:
+        if file.is_file() and file.stat().st_mtime > newest:
             return file
     files = convert(data_dir, home / "voc.json", "voc", data_dir / "JPEGImages")["files"]
     for file in files.values():

@@ -99,6 +99,8 @@ def train(
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
     max_detections: Annotated[int | None, training("detections of one class in an image that count for AP", show_default="100",
                                                    min=11)] = None,
+    tiles: Annotated[str | None, training("validation looks at windows: of this side, of 'height,width', or auto, as large as "
+                                          "training's; if not given, where a picture has more than 67 million pixels")] = None,
     backend: Annotated[str | None, training("of the evaluation: pycocotools or faster_coco_eval; else as of evaluate")] = None,
     trackers: Annotated[list[str] | None, training("tensorboard, wandb …; can be repeated", "--tracker")] = None,
     resume: Annotated[bool, training("go on from the checkpoint, if there is one; --no-resume removes run and networks")] = True,
@@ -117,6 +119,7 @@ def train(
 
     given |= {k: numbers(given[k]) for k in ("levels", "anchor_sizes", "scales", "large_scale_jitter", "milestones")}
     given["anchor_sizes"] = anchor_sizes and [x if isinstance(x, list) else [x] for x in given["anchor_sizes"]]
+    given["tiles"] = tiles == "auto" or numbers(tiles)
     given["train_resize"] = not any(given[name] for name in RESIZING)  # else these have set the size already
     usual = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
     judge(usual | {"epochs": 12} | arguments(given, fit), fit)  # what is wrong is said before anything is read

@@ -235,12 +235,12 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "box head": ("box_head",),
     "RoIAlign ": ("roi_align",),
     "mask head": ("mask_head",),
-    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "tiles", "pictures",
+    "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "pictures",
                   "export"),
 }
 WHOLE = ("model", "weights")  # modules that belong to the whole network
 BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight", "recipe"),
-          "evaluation": ("ap", "evaluate", "mistakes", "evaluators")}
+          "evaluation": ("ap", "evaluate", "mistakes", "evaluators", "tiles")}
 
 
 def show_pipeline(

@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -22,12 +25,22 @@ from torch.nn.functional import pad
 from torch.utils.data import Subset, get_worker_info
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from simple_maskrcnn.data import windows
 from simple_maskrcnn.data.augment import eval_transforms, to_item, train_transforms
 from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 from simple_maskrcnn.data.shapes import mask_boxes
-from simple_maskrcnn.evaluation.ap import coco_classes, coco_eval, coco_figures, coco_objects, simple_figures
-from simple_maskrcnn.evaluation.evaluate import _with_runs, evaluate
+from simple_maskrcnn.evaluation import tiles
+from simple_maskrcnn.evaluation.ap import (
+    coco_classes,
+    coco_eval,
+    coco_figures,
+    coco_objects,
+    coco_results,
+    simple_figures,
+)
+from simple_maskrcnn.evaluation.evaluate import _shown, evaluate, record_of
 from simple_maskrcnn.evaluation.mistakes import KINDS, format_mistakes, image_mistakes
+from simple_maskrcnn.inference.predict import detect
 from simple_maskrcnn.network.model import maskrcnn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,7 +182,7 @@ def test_masks_that_stay_run_lengths_are_the_same(shapes):
     for transforms, known in ((None, True), (eval_transforms(), True), (lambda image, target: to_item(image, target), False),
                               (train_transforms(flip=0), False)):
         data = CocoDataset(shapes.image_dir, shapes.annotation_file, transforms)
-        lean = _with_runs(Subset(data, [3, 0, 7, 12]))
+        lean = _shown(Subset(data, [3, 0, 7, 12]), None, losses=False)
         assert lean.dataset.runs == known
         for (image, target), (other, runs) in zip(Subset(data, [3, 0, 7, 12]), lean):
             assert torch.equal(image, other) and coco_objects(target, (128, 192)) == coco_objects(runs, (128, 192))
@@ -218,6 +231,85 @@ def test_an_unreadable_image_is_left_out_and_its_stand_in_counts_once(shapes, tm
     with pytest.warns(UserWarning, match="skipped"):
         results = evaluate(Cheat(shapes, 4), broken, progress=False)
     assert results == evaluate(Cheat(shapes, 4), rest, progress=False)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> tuple[CocoDataset, CocoDataset]:
+    """Shapes in three pictures larger than a window, as TIFFs in squares and as PNGs."""
+    folder = write_shapes(tmp_path_factory.mktemp("large"), 1, 3, (150, 210), max_objects=12, crowds=0.3)
+    file = folder / "annotations/instances_val.json"
+    content = json.loads(file.read_text())
+    for image in content["images"]:
+        values = np.asarray(Image.open(folder / "val" / image["file_name"]))
+        image["file_name"] = image["file_name"].replace("png", "tif")
+        tifffile.imwrite(folder / "val" / image["file_name"], values, photometric="rgb", tile=(32, 32), compression="zlib")
+    file.with_name("tiff.json").write_text(json.dumps(content))
+    return CocoDataset(folder / "val", file.with_name("tiff.json")), CocoDataset(folder / "val", file)
+
+
+def seen_by(model, data, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return evaluate(model, data, progress=False, **options)
+
+
+def test_in_tiles_what_detect_finds_is_compared_with_all_that_is_there_and_no_file_is_read_whole(large, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    model = maskrcnn(5, "resnet18", **SLIM, box_score_thresh=0.1, class_names=large[0].class_names).eval()
+    records, masks = [], []
+    for i in range(3):
+        found = detect(model, large[1][i][0], tiles=96, score_threshold=0.1)
+        assert len(found["scores"]) > 100  # of several windows
+        masks += [rle["counts"].decode() for rle in found["masks"]]
+        records.append({"image_id": i, **record_of(i, found.size, large[1].target(i), found, False)})
+    expected, _ = coco_results(records, dict(enumerate(large[0].class_names[1:], 1)))
+    assert seen_by(model, large[1], tiles=96) == expected
+    monkeypatch.setattr(windows, "read_image", None)
+    assert seen_by(model, large[0], tiles=96, num_workers=2, output_dir=tmp_path) == expected
+    written = [thing["segmentation"]["counts"] for thing in json.loads((tmp_path / "results_segm.json").read_text())]
+    assert sorted(written) == sorted(masks)
+    with_losses = seen_by(model, large[0], tiles=96, losses=True)
+    assert with_losses["bbox"] == expected["bbox"] and with_losses["segm"] == expected["segm"]
+    monkeypatch.undo()
+    assert seen_by(model, large[0], tiles=300) == seen_by(model, large[0]) != expected
+    monkeypatch.setattr(tiles, "LARGE", 150 * 210 - 1)  # too large for anything else
+    model.transform.train_scale = 64 / 96
+    assert seen_by(model, large[0]) == expected != seen_by(model, large[0], tiles=False)
+
+
+def test_the_losses_in_tiles_are_those_of_windows_as_pictures(large):
+    torch.manual_seed(0)
+    model, parts = maskrcnn(5, "resnet18", **SLIM), []
+    for i in range(3):
+        image, target = large[1][i]
+        for x1, y1, x2, y2 in tiles.windows((150, 210), (96, 96)):
+            here = {key: target[key] for key in ("labels", "iscrowd")} | {"masks": target["masks"][:, y1:y2, x1:x2]}
+            boxes = target["boxes"] - torch.tensor([x1, y1, x1, y1])
+            edge = (boxes[:, :2] <= 0).any(1) | (boxes[:, 2:] >= 96).any(1)
+            boxes[edge] = mask_boxes(here["masks"][edge])
+            seen = here["masks"].flatten(1).any(1).bool()
+            parts.append((image[:, y1:y2, x1:x2], {key: value[seen] for key, value in (here | {"boxes": boxes}).items()}))
+    assert seen_by(model, large[0], tiles=96, losses=True)["loss"] == pytest.approx(
+        seen_by(model, parts, losses=True)["loss"], rel=1e-5)
+
+
+def test_in_tiles_an_unreadable_picture_is_left_out_and_others_than_files_are_refused(large, tmp_path):
+    torch.manual_seed(0)
+    model = maskrcnn(5, "resnet18", **SLIM, class_names=large[0].class_names)
+    for k, name in enumerate(large[0].file_names):
+        whole = bytearray((large[0].image_dir / name).read_bytes())
+        if k == 1:  # only one of its squares is damaged
+            with tifffile.TiffFile(large[0].image_dir / name) as file:
+                whole[(place := file.pages[0].dataoffsets[-1]):place + 20] = bytes(20)
+        (tmp_path / name).write_bytes(whole)
+    broken = CocoDataset(tmp_path, large[0].annotation_file, skip_bad=True)
+    assert seen_by(model, broken, tiles=96) == seen_by(model, Subset(large[0], [0, 2]), tiles=96)
+    broken.skip_bad = False
+    with pytest.raises(ValueError, match="image id 1: .*cannot be decoded"):
+        seen_by(model, broken, tiles=96)
+    for data in (CocoDataset(tmp_path, large[0].annotation_file, transforms=train_transforms()), [large[0][0]]):
+        with pytest.raises(TypeError, match="windows are read from the files of a CocoDataset"):
+            seen_by(model, data, tiles=96)
 
 
 def test_torchvisions_network_with_the_same_weights(shapes, tmp_path):

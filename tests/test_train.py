@@ -21,8 +21,11 @@ from simple_maskrcnn.data.coco import CocoDataset, write_shapes
 from simple_maskrcnn.data.loader import repeat_factors
 from simple_maskrcnn.data.shapes import ShapesDataset
 from simple_maskrcnn.draw import default_device
+from simple_maskrcnn.evaluation import tiles
 from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.evaluation.tiles import tile_size
 from simple_maskrcnn.files import read_metrics
+from simple_maskrcnn.inference.predict import load_model
 from simple_maskrcnn.network.model import MaskRCNN, maskrcnn
 from simple_maskrcnn.training import train as training
 from simple_maskrcnn.training.checkpoint import load_checkpoint, save_checkpoint
@@ -234,7 +237,9 @@ SCRIPT = f"""
 import json, sys, torch
 from simple_maskrcnn.data.augment import eval_transforms
 from simple_maskrcnn.data.shapes import ShapesDataset
+from simple_maskrcnn.evaluation import tiles
 from simple_maskrcnn.evaluation.evaluate import evaluate
+from simple_maskrcnn.evaluation.tiles import tile_size
 from simple_maskrcnn.network.model import maskrcnn
 from simple_maskrcnn.training.run import start_processes
 from simple_maskrcnn.training.train import fit, make_accelerator
@@ -324,6 +329,46 @@ def test_windows_copy_paste_and_repeats_resume_exactly(tmp_path, monkeypatch):
     assert all(value.equal(states[1][name]) for name, value in states[0].items())
     with pytest.raises(ValueError, match="repeat_threshold: 0.9 in the checkpoint, None now"):
         run("killed", None)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> dict:
+    """A training and a validation set of pictures of 64 pixels, by transforms."""
+    place = write_shapes(tmp_path / "pictures", 4, 2, 64)
+    return {name: lambda transforms=None, name=name: CocoDataset(
+        place / name, place / f"annotations/instances_{name}.json", transforms) for name in ("train", "val")}
+
+
+@pytest.mark.parametrize("options, resize, scale", [
+    ({}, True, 2), ({"crop": 32}, False, 1), ({"scales": [48]}, False, 0.75), ({"large_scale_jitter": (0.5, 2, 64)}, False, 1)])
+def test_tiles_auto_is_as_large_as_training(options, resize, scale, pictures, tmp_path):
+    train = pictures["train"](train_transforms(**options))
+    model = maskrcnn(5, **TINY | {"min_size": 128, "max_size": 128, "train_resize": resize})
+    assert tile_size(True, model.transform) == (128, 128)  # nobody knows
+    fit(model, train, epochs=1, output_dir=tmp_path / "run", precision="no")
+    for again in (model, load_model(tmp_path / "run", "cpu"), maskrcnn(weights=str(tmp_path / "run"))):
+        assert again.transform.train_scale == scale
+        assert tile_size(True, again.transform) == (round(128 / scale),) * 2
+    assert load_model(tmp_path / "run", "cpu", min_size=256, max_size=256).transform.train_scale == scale  # windows stay
+    state = load_checkpoint(tmp_path / "run")
+    assert state["settings"]["model"]["train_scale"] is None  # a run of before had none, and goes on
+    del state["settings"]["model"]["train_scale"]
+    save_checkpoint(tmp_path / "run", state)
+    fit(model, train, epochs=2, output_dir=tmp_path / "run", precision="no")
+
+
+def test_validation_pictures_too_large_to_be_decoded_whole_are_looked_at_in_windows(pictures, tmp_path, monkeypatch, capsys):
+    train, valid, calls = pictures["train"](train_transforms(crop=32)), pictures["val"](), []
+    monkeypatch.setattr(tiles, "LARGE", 64 * 64 - 1)
+    item = CocoDataset.__getitem__
+    monkeypatch.setattr(CocoDataset, "__getitem__", lambda data, i: calls.append(data) or item(data, i))
+    model = maskrcnn(5, **TINY | {"min_size": 32, "max_size": 32, "train_resize": False})
+    record = fit(model, train, valid, epochs=1, output_dir=tmp_path / "run", precision="no")["valid"]
+    assert calls and valid not in calls and "in windows of 32×32 pixels" in capsys.readouterr().out
+    found = evaluate(model, valid, losses=True, progress=False, batch_size=2, tiles=32)
+    assert record["segm"] == found["segm"] and record["valid"]["loss_mask"] == pytest.approx(found["loss"]["loss_mask"])
+    fit(model, train, valid, epochs=2, output_dir=tmp_path / "run", precision="no", tiles=48)
+    assert "evaluation.tiles: None in the checkpoint, 48 now" in (said := capsys.readouterr().out) and "best/ begins anew" in said
 
 
 def test_processes_share_an_epoch_with_repeats():

@@ -13,7 +13,7 @@ import math
 import pickle
 import re
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from .bands import bands_as
 from .images import read_image, read_values, which_pages
 from .records import UNLISTED, check_coco, load_coco, problem_report, rle_counts, to_rle
 from .shapes import ShapesDataset, dataset_item, polygon_mask
-from .windows import file_by_window
+from .windows import LARGE, Picture, file_by_window, in_memory, sample_values
 from ..files import hold, printable, write_atomic
 
 # %% ../../nbs/data/02_coco.ipynb #0dd2abcb
@@ -284,24 +284,37 @@ class CocoDataset(CocoAnnotations, Dataset):
     def _repr_html_(self) -> str:
         return dataset_card(self, label_image)
 
-    def values(self, index: int, channels: int) -> np.ndarray:  # [channels, H, W]
-        "The numbers in the file of an image, upright."
-        return read_values(self.image_dir / str(self.file_names[index]), self.pages, channels)
+    def values(self, index: int, channels: int) -> np.ndarray:  # [channels, H, W]; [channels, N]
+        "The numbers in the file of an image, upright; of one of more than `LARGE` pixels some, where its file allows."
+        path, large = self.image_dir / str(self.file_names[index]), self.image_sizes[index].prod() > LARGE
+        some = sample_values(path, self.pages, channels) if large else None
+        return read_values(path, self.pages, channels) if some is None else some
+
+    @contextmanager
+    def _named(self, index: int):
+        "Inside, an error tells the id of the image."
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            raise ValueError(f"image id {self.image_ids[index]}: {printable(error)}") from error
+
+    def picture(self, index: int, by_window: bool = True) -> Picture:  # False: the whole is read now
+        "An image to be read piece by piece, which some files allow without the rest."
+        path, (height, width) = self.image_dir / str(self.file_names[index]), self.image_sizes[index]
+        with self._named(index):
+            (h, w), read = (file_by_window(path, self.pages, self.bands) if by_window else
+                            in_memory(read_image(path, self.pages, self.bands)))
+            if (h, w) != (height, width):
+                raise ValueError(f"{path} is {w}×{h} pixels when upright, but {self.annotation_file} says {width}×{height}. "
+                                 "Annotations count on the picture as viewers show it, with its EXIF orientation: annotate "
+                                 "that one, or write the file without the EXIF tag.")
+        return Picture((h, w), lambda *box: self._named(index)(read)(*box))
 
     def image(self, index: int, box: tuple[int, int, int, int] | None = None) -> Tensor:  # x1 y1 x2 y2 → uint8 [3, H, W]
         """The image as it is in the file, upright and RGB, of a network with channels of its own as `Bands.scaled` has it; of
         some files a `box` is read without the rest."""
-        path, (height, width) = self.image_dir / str(self.file_names[index]), self.image_sizes[index]
-        try:
-            whole = read_image(path, self.pages, self.bands) if box is None else None
-            size, read = file_by_window(path, self.pages, self.bands) if box else (whole.shape[-2:], None)
-            if size == (height, width):
-                return read(*box) if box else whole
-            raise ValueError(f"{path} is {size[1]}×{size[0]} pixels when upright, but {self.annotation_file} "
-                             f"says {width}×{height}. Annotations count on the picture as viewers show it, with its EXIF "
-                             "orientation: annotate that one, or write the file without the EXIF tag.")
-        except (ValueError, OSError) as error:
-            raise ValueError(f"image id {self.image_ids[index]}: {printable(error)}") from error
+        (height, width), read = self.picture(index, box is not None)
+        return read(*box or (0, 0, width, height))
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         index, window = range(len(self))[index], getattr(self.transforms, "window", None)  # the first of the transforms

@@ -6,7 +6,7 @@
 __all__ = ['LEAK', 'HALVES', 'UNLIKE', 'MOST', 'MANY', 'UNMET', 'LEAST', 'FINE', 'SHRUNK', 'GROWN', 'FAINT', 'behind', 'parts_of',
            'names_of', 'classes_seen', 'categories_of', 'annotation_rows', 'content_digest', 'middle', 'alike',
            'check_parts', 'lacking', 'unlike', 'listed_again', 'many_objects', 'met', 'ruled_sizes', 'unmet_objects',
-           'least_scale', 'small_pictures', 'check_network']
+           'least_scale', 'training_scale', 'small_pictures', 'check_network']
 
 # %% ../../nbs/data/09_hints.ipynb #9h1n7004
 import hashlib
@@ -272,6 +272,17 @@ def least_scale(model: nn.Module, transforms, sizes: np.ndarray, most: bool = Fa
     return scale if known else np.full(len(scale), np.inf if most else 0.0)
 
 
+def training_scale(model: nn.Module, dataset: Dataset) -> float | None:  # None: not known
+    "How many times as large as in their files training shows things: the median of the pictures."
+    parts = [behind(part) for part in parts_of(dataset)]
+    if not all(isinstance(data, CocoDataset) for data, _ in parts):
+        return None
+    ends = [np.concatenate([least_scale(model, data.transforms, data.image_sizes[indices], most) for data, indices in parts])
+            for most in (False, True)]
+    scale = float(np.median(np.sqrt(np.where(np.isfinite(ends[1]), ends[0] * ends[1], 0))))
+    return float(f"{scale:.4g}") if scale else None
+
+
 def small_pictures(model: nn.Module, dataset: CocoDataset, indices: list[int], scale: np.ndarray,
                    training: bool = True) -> dict:  # training: are these transforms those of training? → kind → places
     "Pictures that are far smaller or larger in prediction than they were in training, or too small for their objects."
@@ -285,27 +296,29 @@ def small_pictures(model: nn.Module, dataset: CocoDataset, indices: list[int], s
             notes[GROWN].append(f"{place}, in training {most:.2g} or less: load the network with train_resize=True, or predict "
                                 f"with min_size={size.min() * most:.0f}, max_size={size.max() * most:.0f}")
         if training and factor * 2 < least:
-            notes[SHRUNK].append(f"{place}, in training {least:.2g} or more: predict pieces of it, or set "
+            notes[SHRUNK].append(f"{place}, in training {least:.2g} or more: predict with tiles=True, or set "
                                  f"min_size={size.min() * least:.0f}, max_size={size.max() * least:.0f}")
         if factor < 1 and side * factor < FINE:
             notes[FAINT].append(f"{place}: half of its objects are smaller than {side * factor:.1f} pixels (in the file "
-                                f"{side:.0f}); cut it into pieces, or set a larger min_size and max_size")
+                                f"{side:.0f}); learn from windows (crop) and predict in tiles, or set larger sizes")
     return notes
 
 # %% ../../nbs/data/09_hints.ipynb #9h1n7030
-def check_network(model: nn.Module, dataset: Dataset, training: bool = True) -> dict:  # as of `small_pictures`
+def check_network(model: nn.Module, dataset: Dataset, training: bool = True,  # as of `small_pictures`
+                  tile: tuple[int, int] | None = None) -> dict:  # height and width of windows in which it will look at pictures
     "What a network's settings will miss in a `CocoDataset`: too many objects, no anchor for them, pictures of another size."
     data, indices = behind(dataset)
     if not isinstance(data, CocoDataset) or not indices:
         return {}
     indices, resize = sorted(set(indices)), model.transform
     rows, sizes = annotation_rows(data, indices), data.image_sizes[indices]
-    scale = _fit(sizes, resize.min_size[-1], resize.max_size)  # as the network evaluates
+    shown = np.minimum(sizes, tile) if tile else sizes
+    scale = _fit(shown, resize.min_size[-1], resize.max_size)  # as the network evaluates
     each = np.repeat(scale, data.annotation_counts[indices])[:, None]
     boxes, single = data._boxes[rows], data._crowd[rows] == 0
     sides = torch.from_numpy((boxes[:, 2:] - boxes[:, :2]) * each)[single].float()
     most = model.roi_heads.detection.get("detections_per_img", MOST)
-    notes = {MANY: many_objects(data, indices, most, model.rpn.top_n[0][1])}
+    notes = {MANY: [] if tile else many_objects(data, indices, most, model.rpn.top_n[0][1])}
     notes |= {UNMET: unmet_objects(model, data, rows[single], sides) if len(sides) else []}
     notes |= small_pictures(model, data, indices, scale, training)
     return {kind: places for kind, places in notes.items() if places}

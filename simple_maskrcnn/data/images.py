@@ -56,7 +56,7 @@ def max_pixels() -> float:
 def _check_pixels(pixels: int) -> None:
     if pixels > max_pixels():
         raise SoundFile(f"it has {pixels:,} pixels, more than the limit of {max_pixels():,.0f} that guards against forged "
-                        f"files. If you trust it, set the environment variable {LIMIT}={pixels}, or cut it into tiles")
+                        f"files. If you trust it, set the environment variable {LIMIT}={pixels}, or give --tiles --no-overlays")
 
 
 @contextmanager

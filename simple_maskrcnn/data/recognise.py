@@ -56,7 +56,7 @@ def _json_kind(content) -> str:
                 "label studio" if "data" in keys and {"annotations", "predictions", "completions"} & keys else "")
     return ""
 
-
+# %% ../../nbs/data/12_recognise.ipynb #53b70924
 def file_kind(file: Path) -> str:  # a key of FORMATS or STRANGERS; "": none of them
     "What a single file is, by its content."
     suffix = file.suffix.lower()
@@ -105,7 +105,7 @@ def _passed_over(found: dict[Path, str], folder: Path) -> dict[str, list[Path]]:
             others.setdefault({**FORMATS, **STRANGERS}.get(kind, "files in no format that is known"), []).append(file)
     return others
 
-
+# %% ../../nbs/data/12_recognise.ipynb #31e6c278
 def recognise(
     source: str | Path,
 ) -> tuple[str, list[Path], dict[str, list[Path]]]:  # a key of FORMATS; the files of it; what is passed over: what it is → files
@@ -136,7 +136,7 @@ def recognise(
     known = ", ".join(f"{text} ({key})" for key, text in FORMATS.items())
     raise ValueError(f"{printable(source)} {what}. What is known: {known}")
 
-
+# %% ../../nbs/data/12_recognise.ipynb #146aca4b
 def advice(source: str | Path, called: str | Path = "it") -> str:  # what the error calls it; "" if there is nothing to say
     "The end of an error about what should have been a COCO file: what it is instead, and the command that makes one of it."
     with suppress(OSError):

@@ -74,15 +74,16 @@ def coco_objects(
 
 
 def coco_detections(
-    result: dict,  # `boxes`, `labels`, `scores`, and `masks`: small `[K, S, S]`, or full size `[K, 1, H, W]`
+    result: dict,  # `boxes`, `labels`, `scores`, and `masks`: small `[K, S, S]`, full size `[K, 1, H, W]`, or compressed RLEs
     size: tuple[int, int],  # height and width of the image
     exact: bool = False,  # small masks end at the boxes' own edges, as the model's option `exact_masks`
 ) -> list[dict]:  # COCO's results, without the image's id, and with the label for a category
     "What a network found in one image, as COCO takes it; small masks become RLE inside of their boxes."
-    boxes, scores, masks = (result[key].detach() for key in ("boxes", "scores", "masks"))
+    boxes, scores, masks = result["boxes"].detach(), result["scores"].detach(), result["masks"]
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
-    rles = encode_masks(masks, boxes, size, exact=exact) if masks.ndim == 3 else [_encode(mask > 0.5) for mask in masks[:, 0]]
+    rles = masks if isinstance(masks, list) else encode_masks(masks.detach(), boxes, size, exact=exact) if masks.ndim == 3 else [
+        _encode(mask > 0.5) for mask in masks[:, 0].detach()]
     return [{"category_id": label, "bbox": box, "score": score, "segmentation": rle}
             for label, box, score, rle in zip(result["labels"].tolist(), _xywh(boxes), scores.tolist(), rles)]
 

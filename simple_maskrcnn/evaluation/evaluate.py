@@ -16,8 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from copy import copy
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,8 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
+from .tiles import Tiles, as_in_files, choose_tiles, found_in, with_runs
 from ..data.bands import share_bands
-from ..data.augment import eval_transforms
 from ..data.coco import CocoDataset
 from ..data.hints import behind, categories_of, classes_seen, names_of, parts_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
@@ -138,7 +137,7 @@ def _answers(model, images, targets, label_of, device):  # label_of: the model's
 def _image_ids(dataset: Dataset) -> list[int]:  # empty for a dataset that has none
     data, indices = behind(dataset)
     ids = getattr(data, "image_ids", ())
-    return [int(ids[i]) for i in indices] if len(ids) else []
+    return np.array(ids)[indices].tolist() if len(ids) else []
 
 
 def _ids_in_file(dataset: Dataset) -> dict:  # image id → as the annotation file has it; empty where all are the same
@@ -185,33 +184,28 @@ def _warn_of_augmentation(dataset: Dataset) -> None:
                       "eval_transforms()", stacklevel=3)
 
 
-def record_of(place: int, image: Tensor, target: dict, result: dict, exact: bool, maps: tuple = (None,) * 3) -> dict:
+def record_of(place: int, size: tuple, target: dict, result: dict, exact: bool, maps: tuple = (None,) * 3) -> dict:
     "What is and what was found in one image, as in `coco_results`; with category ids where there are `maps`, of `label_maps`."
-    size = tuple(image.shape[-2:])
     return {"place": place, "size": size, "objects": _translate(coco_objects(target, size), maps[1], "its target"),
             "detections": _translate(coco_detections(result, size, exact), maps[2], "the network's answer")}
 
 
-def _with_runs(dataset: Dataset) -> Dataset:
-    "The same, but the masks of a `CocoDataset` that changes none stay run lengths: decoded, they would be encoded again."
+def _shown(dataset: Dataset, tile: tuple[int, int] | None, losses: bool) -> Dataset:
+    "What the network looks at: windows, or pictures; without losses nobody needs the pixels of masks."
     data, indices = behind(dataset)
-    steps = getattr(transforms := getattr(data, "transforms", None), "transforms", transforms)
-    if type(data) is not CocoDataset or steps not in (None, eval_transforms().transforms):
-        return dataset
-    data = copy(data)
-    data.runs, data.transforms = True, None
-    return Subset(data, indices)
+    if tile:
+        return Tiles(dataset, tile, losses)
+    return Subset(with_runs(data), indices) if as_in_files(data) and not losses else dataset
 
 
-def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
-    "`batches` as (number, places): what is and what was found in each image; the number of images and the losses of each batch."
-    records, parts, ids, exact = [], [], _image_ids(dataset), bool(_of(model, "exact_masks"))
-    label_of, dataset = own_labels(maps), dataset if losses else _with_runs(dataset)
+def _run(model, dataset, batches, label_of, record, num_workers, context, progress):  # as `_answers` and `record_of` have them
+    "`batches` as (number, places): a record of each image; the number of images and the losses of each batch."
+    records, parts, ids = [], [], _image_ids(dataset)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = make_loader(dataset, num_workers=num_workers, batch_sampler=[batch for _, batch in batches])
     for (images, targets), (number, batch) in zip(progress_bar(loader, "evaluate", disable=not progress), batches):
         with _seeded_on(device, number), context():
-            loss, results = _answers(model, images, targets, label_of if losses else None, device)
+            loss, results = _answers(model, images, targets, label_of, device)
         parts.append((len(images), loss))
         for (place, _), image, target, result in zip(batch, images, targets, results):
             image_id = target.get("image_id", ids[place] if ids else place)
@@ -219,7 +213,7 @@ def _run(model, dataset, batches, maps, losses, num_workers, context, progress):
             if ids and image_id != ids[place]:  # that image cannot be read, and another one stands in for it
                 continue
             try:
-                records.append({"image_id": image_id, **record_of(place, image, target, result, exact, maps)})
+                records.append({"image_id": image_id, **record(place, tuple(image.shape[-2:]), target, result)})
             except ValueError as error:
                 raise ValueError(f"image {image_id} (item {place} of the dataset): {error}") from error
     return records, parts
@@ -282,6 +276,7 @@ def evaluate(
     backend: str | None = None,  # "pycocotools", "faster_coco_eval"; None: the faster one, where it is installed
     losses: bool = False, mistakes: bool = False,  # also the losses, and what `count_mistakes` says, from the same pass
     score_threshold: float = 0.5,  # for the mistakes: detections with less do not count
+    tiles: bool | int | tuple[int, int] | None = None,  # look at windows, as `detect`; None: if a picture is larger than `LARGE`
     accelerator: Accelerator | None = None,  # its processes share the work, and all return the same
     output_dir: str | Path | None = None,  # for the files of `write_results`
     report: Callable[[dict], None] | None = None,  # is called with what is returned, before the files are written
@@ -299,7 +294,8 @@ def evaluate(
     if losses and not hasattr(model, "validate"):
         raise TypeError(f"losses=True needs a model with `validate`, as MaskRCNN; {type(model).__name__} has none")
     share_bands(model, parts_of(dataset))
-    _warn_of_limits(model, max_detections)
+    tile, exact = choose_tiles(tiles, dataset, _of(model, "transform")), bool(_of(model, "exact_masks"))
+    _warn_of_limits(model, 0 if tile else max_detections)  # the network's limit is one of a window
     _warn_of_objects(dataset, max_detections)
     coco_classes(backend)  # is it there?
     check_finite(model)
@@ -308,16 +304,20 @@ def evaluate(
             claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
     _warn_of_augmentation(dataset)
     maps, ids_in_file = label_maps(model, dataset), _ids_in_file(dataset) if output_dir is not None else {}
-    batches = list(enumerate(AspectBatchSampler(image_sizes(dataset), batch_size, shuffle=False).batches(0)))
+    shown, judge = _shown(dataset, tile, losses), partial(record_of, exact=exact, maps=maps)
+    batches = list(enumerate(AspectBatchSampler(image_sizes(shown), batch_size, shuffle=False).batches(0)))
     with evaluation_mode(model):
-        records, parts = _run(model, dataset, batches[rank::processes], maps, losses, num_workers,
+        records, parts = _run(model, shown, batches[rank::processes], own_labels(maps) if losses else None,
+                              partial(found_in, exact=exact) if tile else judge, num_workers,
                               accelerator.autocast if accelerator else nullcontext, progress and not rank)
     if accelerator:
         records, parts = gather_object(records), gather_object(parts)
+    records = sorted(records, key=lambda record: record["place"])
+    if tile:
+        records = [{"image_id": found[2]["image_id"], **judge(*found)} for found in shown.join(records)]
     if not rank and len(records) < len(dataset):
         warnings.warn(f"{len(dataset) - len(records)} of {len(dataset)} images are left out: they cannot be read, or their "
                       "image_id is not the one that the dataset lists", stacklevel=2)
-    records = sorted(records, key=lambda record: record["place"])
     if len({r["image_id"] for r in records if isinstance(r["image_id"], int)}) < len(records):  # no numbers, or not unique
         if output_dir is not None:
             warnings.warn("the images' ids are no whole numbers, or not each its own: in the files they are numbered by their "
@@ -327,7 +327,7 @@ def evaluate(
     categories = maps[0] or {label: str(label) for label in sorted(used)}
     results, curves = coco_results(records, categories, max_detections, backend)
     if losses:  # the mean over images; `fsum` rounds only once, so it is the same in any order, from any number of processes
-        results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(dataset) for name in parts[0][1]}
+        results["loss"] = {name: math.fsum(n * loss[name] for n, loss in parts) / len(shown) for name in parts[0][1]}
     found = results | ({"truth": _truth(records)} if losses else {})
     if mistakes:
         found["mistakes"] = count_mistakes(records, categories, len(dataset), score_threshold)

@@ -137,7 +137,7 @@ def judge_pictures(model: nn.Module, count: int, item, report=lambda k: None) ->
             with evaluation_mode(model):
                 batch = [to_image(image, bands_of(model)).to(next(model.parameters()).device)]
                 (answer,) = model.predict(batch, paste=False) if hasattr(model, "predict") else model(batch)
-            records.append({"image_id": i, **record_of(i, image, target, answer, exact)})
+            records.append({"image_id": i, **record_of(i, tuple(image.shape[-2:]), target, answer, exact)})
     return records
 
 

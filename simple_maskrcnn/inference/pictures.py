@@ -24,7 +24,7 @@ from ..files import files_below, printable
 from ..data.bands import Bands, on_white
 from ..data.images import read_image
 from ..data.pairs import is_hidden, is_picture
-from ..data.windows import Picture, file_by_window
+from ..data.windows import Picture, file_by_window, in_memory
 from .outputs import PLACES
 
 # %% ../../nbs/inference/09_pictures.ipynb #c82e7d4d
@@ -142,5 +142,4 @@ def by_window(
         return Picture(picture.shape[:2], lambda x1, y1, x2, y2: to_image(picture[y1:y2, x1:x2], bands))
     if isinstance(picture, str | Path):
         return file_by_window(picture, pages, bands)
-    whole = to_image(picture, bands)
-    return Picture(tuple(whole.shape[-2:]), lambda x1, y1, x2, y2: whole[:, y1:y2, x1:x2])
+    return in_memory(to_image(picture, bands))

@@ -37,7 +37,7 @@ from simple_maskrcnn.inference.outputs import (
 )
 from .pictures import OWN, Picture, by_window, find_images, formats_of, is_result, stamped, to_image
 from .export import OnnxNetwork
-from .tiles import detect_tiles, judge_limits, tile_size
+from ..evaluation.tiles import detect_tiles, judge_limits, tile_size
 from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
@@ -229,7 +229,8 @@ def _advise(seen: list[tuple], limit: int, transform) -> None:  # seen: objects 
     if full := sum(most >= limit for most, _ in seen):
         warnings.warn(f"in {full} pictures the network found as many objects as it keeps, {limit}; there may be more: give "
                       f"max_detections={2 * limit}, or train with box_detections_per_img={2 * limit}", stacklevel=3)
-    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < 0.25 for _, size in seen):
+    least = (transform.train_scale or 1) / 4
+    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < least for _, size in seen):
         warnings.warn(f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={transform.min_size[-1]}, "
                       f"max_size={transform.max_size}); if it has learnt from larger objects, look at windows of them: give "
                       f"tiles={tile_size(True, transform)[0]}", stacklevel=3)
@@ -320,6 +321,7 @@ def draw_sheet(
     path: str | Path,  # of the PNG
     n: int = 6,  # pictures: the first ones of the dataset
     score_threshold: float | None = None,  # detections with less are not drawn; None: as of `detect`
+    tiles: bool | int | tuple[int, int] | None = None,  # as of `detect`
 ) -> None:
     "Pictures of a dataset, with what is annotated above and what the network finds below."
     n = min(n, len(dataset))
@@ -327,6 +329,6 @@ def draw_sheet(
     for i, axes in enumerate(figure.subplots(2, n, squeeze=False).T):
         image, target = dataset[i]
         truth = target | {"masks": [thing["segmentation"] for thing in coco_objects(target, tuple(image.shape[-2:]))]}
-        for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold)), ("annotated", "found")):
+        for ax, result, what in zip(axes, (truth, detect(model, image, score_threshold, tiles)), ("annotated", "found")):
             show_image(draw_result(image, result, model.names), f"{len(result['boxes'])} {what}", ax)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))

@@ -171,14 +171,14 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         channels: int | None = None,  # of a picture, 1…8, as its file has them; None: red, green, blue in 8 bits
         value_range: list[list[float]] | None = None,  # of each channel what becomes 0 and what 1; None: 0 and 255
         image_mean: list[float] | None = None, image_std: list[float] | None = None,  # None: ImageNet's
-        exact_masks: bool = False,  # resize, cut and paste masks to fractions of a pixel; False: as torchvision
+        exact_masks: bool = False, train_scale: float | None = None,  # masks to fractions of a pixel; see `Transform`
         **options,  # torchvision's `rpn_…`, see `RegionProposalNetwork`, and `box_…`, see `sample_proposals` and `box_detections`
     ):
         settings = {k: v for k, v in locals().items() if k not in ("self", "options", "__class__")} | options
         check_settings(settings)
         super().__init__()
         mean, std = ([*IMAGENET[k]] if channels in (None, 3) else [sum(IMAGENET[k]) / 3] * channels for k in (0, 1))
-        unsaid = {name for name in ("channels", "value_range") if settings[name] is None}  # as in networks of earlier versions
+        unsaid = {name for name in ("channels", "value_range", "train_scale") if settings[name] is None}  # as in earlier versions
         self._hub_mixin_config = {k: v for k, v in (self._hub_mixin_config | settings).items() if k not in unsaid}
         norms = {"batch": partial(nn.BatchNorm2d, eps=norm_eps), "frozen": partial(FrozenBatchNorm2d, eps=norm_eps)}
         if anchor_sizes is not None and len(anchor_sizes) != (maps := len(levels) + (len(levels) > 1)):
@@ -192,7 +192,7 @@ class MaskRCNN(SavedNetwork, GeneralizedRCNN, library_name="simple_maskrcnn"):
         box_head = ConvBoxHead(fpn_channels, 7, box_channels) if v2 else BoxHead(fpn_channels * 7 * 7, box_channels)
         mask_head = MaskHead(fpn_channels, mask_channels, head_norm)
         self.transform = Transform(min_size, max_size, image_mean or mean, image_std or std, train_resize, exact_masks,
-                                   value_range)
+                                   value_range, train_scale)
         self.backbone = Backbone(backbone, levels, fpn_channels, norms[norm], head_norm, in_channels=channels or 3)
         self.rpn = RegionProposalNetwork(anchors, rpn_head, **{k[4:]: v for k, v in options.items() if k[:4] == "rpn_"})
         predictors = BoxPredictor(box_channels, num_classes), MaskPredictor(mask_channels, num_classes)

@@ -41,12 +41,13 @@ class Transform(nn.Module):
         train_resize: bool = True,  # False: in training images keep their size, since they are crops at the right scale
         exact_masks: bool = False,  # True: masks of targets are resized without the shift of torchvision's
         value_range: list[list[float]] | None = None,  # of each channel, which values readers make 0 and 1 before
+        train_scale: float | None = None,  # how many times as large training showed things as they are in the files, if known
     ):
         super().__init__()
         self.train_resize, self.mask_mode = train_resize, mask_mode(exact_masks)
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
         self.max_size, self.image_mean, self.image_std = max_size, list(image_mean), list(image_std)
-        self.value_range = value_range
+        self.value_range, self.train_scale = value_range, train_scale
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         "Height and width of an image on the canvas."
@@ -173,6 +174,7 @@ RULES = {  # what a setting must be: a test, and the settings it is for
     "None or a list of names": (lambda x: x is None or _list(_text)(x), ["class_names"]),
     "None or a list of whole numbers": (lambda x: x is None or _list(_number(-(2**63), 2**63 - 1, int))(x), ["category_ids"]),
     "None or a list of numbers from 0 to 1": (lambda x: x is None or _list(_number(0, 1))(x), ["score_thresholds"]),
+    "None or a number above 0": (lambda x: x is None or _positive(x), ["train_scale"]),
     "None or a list of lists of numbers above 0": (lambda x: x is None or _list(_list(_positive))(x), ["anchor_sizes"]),
     "a list of numbers above 0": (_list(_positive), ["anchor_ratios"]),
     "a whole number from 1 on, or a list of such": (lambda x: _whole(x) or _list(_whole)(x), ["min_size"]),

@@ -152,7 +152,7 @@ SAMPLING = {"box_fg_iou_thresh": "fg_iou", "box_bg_iou_thresh": "bg_iou",  # tor
 DETECTION = {f"box_{name}": name for name in "score_thresh nms_thresh detections_per_img class_agnostic_nms min_size".split()}
 
 
-OF_TRAINING = ("num_classes", "class_names", "category_ids", "score_thresholds", "trainable_layers", "train_resize")  # left
+OF_TRAINING = (*"num_classes class_names category_ids score_thresholds train_scale trainable_layers train_resize".split(),)
 
 
 def take_over(given: dict, old: dict, source: str) -> dict:
@@ -274,7 +274,7 @@ def find_weights(
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
     if all(settings.get(name, old.get(name)) == old.get(name) for name in ("num_classes", "class_names")):  # the same classes
-        settings = {name: old[name] for name in OF_TRAINING[1:4] if name in old} | settings
+        settings = {name: old[name] for name in OF_TRAINING[1:5] if name in old} | settings
     norm, layers = ("batch", 5) if state is None else ("frozen", 3)
     return state, old, {"norm": norm, "trainable_layers": layers} | settings
 
@@ -306,7 +306,8 @@ class SavedNetwork(PyTorchModelHubMixin):
         now, transform, rpn, heads = dict(self._hub_mixin_config), self.transform, self.rpn, self.roi_heads
         for torchvisions, ours in ((SAMPLING, heads.sampling), (DETECTION, heads.detection)):
             now |= {name: ours[key] for name, key in torchvisions.items() if key in ours}
-        now |= {name: x for name in ("max_size", "train_resize", *VALUES) if (x := getattr(transform, name)) is not None}
+        now |= {name: x for name in ("max_size", "train_resize", "train_scale", *VALUES)
+                if (x := getattr(transform, name)) is not None}
         if transform.min_size not in ([now["min_size"]], now["min_size"]):  # a single size is a list there
             now["min_size"] = transform.min_size
         (pre_test, post_test), (pre_train, post_train) = rpn.top_n  # in the order of `RegionProposalNetwork`'s arguments

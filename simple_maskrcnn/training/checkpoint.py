@@ -144,10 +144,12 @@ def frozen_in(model) -> dict[str, str]:
 
 
 def record_of(weights: str | None, train: Dataset, valid: Dataset | None,  # weights: what the network was made with
-              max_detections: int = 100, options: dict | None = None) -> dict:  # of `evaluate`; of `fit`: what shapes learning
+              max_detections: int = 100, options: dict | None = None,  # of `evaluate`; of `fit`: what shapes learning
+              tiles: bool | int | tuple | None = None) -> dict:  # of `evaluate`
     "What a run was told, and may be told otherwise when it goes on."
     versions = {"simple_maskrcnn": __version__, "torch": str(torch.__version__), "torchvision": torchvision.__version__}
-    judged = None if valid is None else describe(valid) | {"evaluation": {"max_detections": max_detections}}
+    measure = {"max_detections": max_detections} | ({"tiles": [*tiles] if isinstance(tiles, tuple) else tiles} if tiles else {})
+    judged = None if valid is None else describe(valid) | {"evaluation": measure}
     return {"weights": weights, "training": describe(train), "validation": judged, "versions": versions,
             "options": options or {}}
 

@@ -27,10 +27,11 @@ from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
 from ..data.coco import MENDED, label_image
-from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of
+from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of, training_scale
 from ..data.loader import make_loader, repeat_factors, seeded
 from ..draw import paint, pixels_of, show_boxes, show_image
 from ..evaluation.ap import coco_classes, coco_objects
+from ..evaluation.tiles import choose_tiles
 from ..files import write_atomic
 from ..network.model import MaskRCNN
 from .optim import DECAY, SCHEDULES
@@ -109,7 +110,8 @@ def check_classes(model: nn.Module, train: Dataset, valid: Dataset | None = None
         model.category_of = ids
 
 # %% ../../nbs/training/07_preflight.ipynb #pf00repo
-def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator) -> Iterator[tuple]:
+def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator,
+               tile: tuple[int, int] | None = None) -> Iterator[tuple]:  # as of `check_network`
     "Name and report of the check of each dataset; of those that are joined, of each part."
     learn = parts_of(train)
     for name, parts in (("training", learn), ("validation", [] if valid is None else parts_of(valid))):
@@ -118,7 +120,7 @@ def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerat
             with accelerator.main_process_first():  # the other processes find the answer in the cache
                 reports.append(check_dataset(part, progress=accelerator.is_main_process))
             shared = [place for other in learn for place in check_parts(other, part).get(LEAK, ())] if name != "training" else []
-            reports[-1]["notes"] |= check_network(model, part, name == "training") | ({LEAK: shared} if shared else {})
+            reports[-1]["notes"] |= check_network(model, part, name == "training", tile) | ({LEAK: shared} if shared else {})
         some = not all(NOTHING in report["problems"] for report in reports)
         for number, report in enumerate(reports, start=1):
             if some:  # a part may be all background
@@ -133,7 +135,8 @@ def by_heart(train: Dataset, valid: Dataset) -> bool:
 
 # %% ../../nbs/training/07_preflight.ipynb #pf00all1
 def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerator: Accelerator,
-              kinds: Sequence[str] = (), patience: int | None = None) -> Iterator[str]:  # as of `fit`; kinds: `strict` there
+              kinds: Sequence[str] = (), patience: int | None = None,  # as of `fit`; kinds: `strict` there
+              tiles: bool | int | tuple[int, int] | None = None) -> Iterator[str]:
     "What is looked at before the first step, and said about it; a problem is an error."
     if patience and valid is None:
         raise ValueError(f"patience={patience} waits for a better AP, which needs validation images: give valid")
@@ -146,7 +149,10 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
         yield f"the training images{nobody} have no class names: classes go by number{named}; model.class_names = […] names them"
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and accelerator.num_processes == 1:
         yield "without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two"
-    for name, report in reports_of(model, train, valid, accelerator):
+    model.transform.train_scale = training_scale(model, train) or model.transform.train_scale
+    if tile := valid is not None and choose_tiles(tiles, valid, model.transform):
+        yield f"validation: large pictures are looked at in windows of {tile[1]}×{tile[0]} pixels, as predict --tiles does"
+    for name, report in reports_of(model, train, valid, accelerator, tile or None):
         if LEAK in report["notes"] and by_heart(train, valid):
             del report["notes"][LEAK]
             yield f"{name}: the same images as in training, so AP tells what is learnt by heart"

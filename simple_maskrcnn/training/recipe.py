@@ -105,7 +105,7 @@ def reasons(seen: dict, chosen: dict, given: dict) -> list[str]:  # of `statisti
                      "along) reach more in fewer steps")
     if side and seen["median"] * side < 12 and not any(given.get(name) for name in RESIZING):
         lines.append(f"the objects are small in large pictures: crop=512 learns from windows in which they are "
-                     f"{seen['median'] * seen['shorter']:.0f} pixels wide, and predict --tiles 512 sees the same")
+                     f"{seen['median'] * seen['shorter']:.0f} pixels wide, and predict --tiles auto sees them so")
     return lines
 
 # %% ../../nbs/training/08_recipe.ipynb #rc00kee1

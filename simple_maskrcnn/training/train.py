@@ -128,7 +128,8 @@ def learning_rates(top: float, epochs: int, steps: int, schedule: str, warmup: i
 
 def settings_of(model: MaskRCNN, told: dict) -> dict:  # told: of `fit`
     "What must be the same when a run goes on, in plain values."
-    return json.loads(json.dumps({"model": model.settings() | {"score_thresholds": None}, **told, "frozen": frozen_in(model)}))
+    found = dict.fromkeys(("score_thresholds", "train_scale"))  # by the run itself
+    return json.loads(json.dumps({"model": model.settings() | found, **told, "frozen": frozen_in(model)}))
 
 
 def options_of(arguments: dict, optimizer: str, lr: float, accelerator: Accelerator) -> dict:  # of `fit`, and what they came to
@@ -169,6 +170,7 @@ def fit(
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
     max_detections: int = 100,  # of one class in an image, for AP
+    tiles: bool | int | tuple[int, int] | None = None,  # validation looks at windows, as of `evaluate`
     backend: str | None = None,  # of the evaluation, as of `evaluate`
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
     strict: Sequence[str] = (),  # kinds of the check's notes, or parts of their names, that stop it; "all": every note
@@ -184,7 +186,7 @@ def fit(
     accelerator = accelerator or make_accelerator(precision, accumulate, trackers, folder)
     tell = accelerator.on_main_process(say)
     on_main(accelerator, lambda: check_folder(folder, resume))
-    for text in check_all(model, train, valid, accelerator, strict, patience):
+    for text in check_all(model, train, valid, accelerator, strict, patience, tiles):
         tell(text)
     body, gpu = model.backbone.body, accelerator.device.type == "cuda"  # the weight of a frozen norm is a buffer
     optimizer = optimizer or ("adamw" if all(p.requires_grad for p in [body.bn1.weight, *body.parameters()]) else "sgd")
@@ -210,8 +212,8 @@ def fit(
     prepared = accelerator.prepare(model, make_optimizer(model, optimizer, top_lr, weight_decay, momentum))
     average = copy.deepcopy(model).requires_grad_(False) if ema else None  # now the same on all processes
     run = Run(folder, accelerator, model, *prepared, average, ema, loader, settings_of(model, same),
-              record_of(getattr(model, "weights_from", None), train, valid, max_detections, told))
-    options = dict(batch_size=batch_size, num_workers=num_workers, max_detections=max_detections, backend=backend)
+              record_of(getattr(model, "weights_from", None), train, valid, max_detections, told, tiles))
+    options = dict(batch_size=batch_size, num_workers=num_workers, max_detections=max_detections, backend=backend, tiles=tiles)
     with ExitStack() as afterwards, stop_signals() as signals, warnings.catch_warnings(), fork_rng([accelerator.device] * gpu):
         afterwards.callback(unwrap, accelerator, model)
         warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1×1 filters: both layouts are the same memory
