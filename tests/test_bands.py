@@ -99,3 +99,16 @@ def test_the_next_training_goes_on_with_the_bands_of_the_run(work, tmp_path):
                "--epochs", 1, "--output-dir", tmp_path / "run")
     assert "measured:" not in told  # the range is the old one
     assert load_model(tmp_path / "run").bands == load_model(work / "run").bands
+
+
+def test_pictures_of_other_bits_are_named(work, tmp_path):
+    work, _ = work
+    for name, convert in (("8", lambda x: (x >> 4).astype(np.uint8)), ("12", lambda x: x), ("14", lambda x: x * 4)):
+        (tmp_path / name).mkdir()
+        for path in (work / "val").glob("*.tif"):
+            tifffile.imwrite(tmp_path / name / path.name, convert(tifffile.imread(path)), photometric="minisblack")
+        told = [run("predict", work / "run", tmp_path / name, "--output-dir", tmp_path / "found" / name, "--no-overlays"),
+                run("train", "--weights", work / "run", "--train-images", tmp_path / name, "--train-annotations",
+                    work / "val/all.json", "--epochs", 1, "--output-dir", tmp_path / "run" / name)]
+        for text in told:
+            assert ("in 8 of 8 pictures" in text and "0.tif" in text) == (name != "12"), text

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PICTURES', 'PIXELS', 'EDGES', 'SoundFile', 'bits_in_use', 'eight_bits', 'on_white', 'rgb_tensor', 'Bands', 'bands_as',
-           'bands_of', 'measure', 'share_bands']
+           'bands_of', 'measure', 'reach', 'beyond', 'share_bands']
 
 # %% ../../nbs/data/18_bands.ipynb #b5nd0004
 import warnings
@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ..files import printable
 from ..network.transform import check_settings
 
 # %% ../../nbs/data/18_bands.ipynb #b5nd0008
@@ -92,11 +93,7 @@ class Bands(NamedTuple):
         if not self.value_range:
             return torch.from_numpy(np.ascontiguousarray(values))
         low, high = np.array(self.value_range, np.float32).T[..., None, None]  # (C, 1, 1) each
-        scaled = ((values.astype(np.float32) - low) / (high - low)).clip(0, 1)
-        if ((scaled > 0) & (scaled < 1)).mean() < 0.01:
-            warnings.warn("nearly all values of some pictures lie beyond the value_range of the network: are they of another "
-                          "camera, or were they saved with other bits?", stacklevel=3)
-        return torch.from_numpy(scaled)
+        return torch.from_numpy(((values.astype(np.float32) - low) / (high - low)).clip(0, 1))
 
 
 def bands_as(channels: int | None = None, value_range: list | None = None) -> Bands | None:  # as of `maskrcnn`
@@ -154,6 +151,25 @@ def _rounded(values: np.ndarray) -> list:
     numbers = [_rounded(x) if np.ndim(x) else float(x if x == int(x) else f"{x:.5g}") for x in values]
     return [int(x) if isinstance(x, float) and x.is_integer() else x for x in numbers]
 
+# %% ../../nbs/data/18_bands.ipynb #b5nd0041
+def reach(image: Tensor) -> tuple[float, float]:  # `[C, H, W]`, as of `Bands.scaled`
+    "Where 999 of 1,000 values of the brightest band lie below, and the largest share of a band that is cut off at 1."
+    few = image.flatten(1)[:, :: max(1, image[0].numel() >> 16) | 1].float()
+    return few.quantile(0.999, 1).max().item(), (few >= 1).float().mean(1).max().item()
+
+
+def beyond(seen: dict[str, tuple[float, float]], bands: Bands) -> str:  # name of a picture → `reach`
+    "What is to be said of pictures most of which do not fit the range."
+    least = 0.3 if len(seen) >= 5 else 0.1  # a few pictures may show nothing
+    dark = [name for name, (top, _) in seen.items() if top < least]
+    cut = [name for name, (_, share) in seen.items() if share > 0.01]
+    for names, how in ((dark, f"stay below {least:.0%} of"), (cut, "go beyond")):
+        if 2 * len(names) > len(seen):
+            return (f"in {len(names)} of {len(seen)} pictures the values {how} the network's value_range={bands.value_range}; "
+                    f"the first is {printable(names[0])}. Were they saved with other bits than those that it learnt from? Save "
+                    f"them as those, or give a value_range of their own (check with channels={bands.channels} measures one)")
+    return ""
+
 # %% ../../nbs/data/18_bands.ipynb #b5nd0022
 def share_bands(model: nn.Module, parts: Iterable[Dataset], learn: bool = False) -> str:  # what was measured, in words
     "Datasets that were told nothing read their pictures as the network does; to learn, these are measured, if need be."
@@ -166,16 +182,30 @@ def share_bands(model: nn.Module, parts: Iterable[Dataset], learn: bool = False)
         for name in ("value_range", "image_mean", "image_std"):
             setattr(model.transform, name, found.get(name))
         model.unmeasured, own = False, bands_of(model)
+    elif own and own.value_range and (new := [data for data in datasets if getattr(data, "reached", None) != own]):
+        _warn_of_range(new, own)
     for data in datasets:
         if data.bands not in (None, own, own and own._replace(value_range=None)):
             raise ValueError(f"{data.annotation_file}: its pictures are read with {_said(data.bands)}, but the network takes "
                              f"{_said(own)}; give both the same, or the dataset nothing")
-        data.bands = own
+        data.bands = data.reached = own
         for step in getattr(data.transforms, "transforms", ()) if own and own.channels not in (1, 3) else ():
             if getattr(step, "saturation", None) or getattr(step, "hue", None):
                 raise ValueError(f"color changes saturation and hue, and {own.channels} bands have none: give grey=True as well, "
                                  "for brightness and contrast only")
     return told
+
+
+def _warn_of_range(datasets: list[Dataset], bands: Bands) -> None:
+    "Say so if some pictures of these datasets, spread over all, do not fit the range."
+    places, seen, rng = [(data, i) for data in datasets for i in range(len(data))], {}, np.random.default_rng(0)
+    for data, i in places[:: max(1, -(-len(places) // 32))]:
+        with suppress(ValueError, OSError):  # the check says what cannot be read
+            values = data.values(i, bands.channels).reshape(bands.channels, 1, -1)
+            some = values[..., rng.integers(0, values.shape[2], 2**16)] if values.shape[2] > 2**16 else values
+            seen[str(data.file_names[i])] = reach(bands.scaled(some))
+    if told := beyond(seen, bands):
+        warnings.warn(told, stacklevel=4)
 
 
 def _said(bands: Bands | None) -> str:

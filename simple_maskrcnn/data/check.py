@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['BROKEN', 'TINY', 'NEARLY', 'EMPTY', 'MISFIT', 'TWICE', 'SMALL', 'FAR', 'WITHIN', 'COLUMNS', 'CORNERS', 'NOTHING',
-           'MISSING', 'COPY', 'CROWDS', 'FILLED', 'KEPT', 'NOTES', 'VERSION', 'READERS', 'RANGE', 'NOT_BINARY',
-           'read_through', 'image_fault', 'outline_note', 'object_faults', 'look', 'check_dataset', 'format_check',
-           'StrictError', 'strict', 'fingerprint', 'cache_of', 'look_at_all', 'look_at_items', 'open_anyway',
-           'check_files']
+           'MISSING', 'COPY', 'CROWDS', 'FILLED', 'KEPT', 'FEW', 'NOTES', 'VERSION', 'READERS', 'read_through',
+           'image_fault', 'outline_note', 'object_faults', 'look', 'loose_boxes', 'check_dataset', 'format_check',
+           'StrictError', 'strict', 'fingerprint', 'cache_of', 'look_at_all', 'open_anyway', 'check_files']
 
 # %% ../../nbs/data/05_check.ipynb #f46c66b5
 import hashlib
@@ -30,13 +29,12 @@ from tqdm.contrib.concurrent import thread_map
 from .coco import CocoDataset
 from .doubts import APART, COVERED, STRAY, all_in_one, copies, covered, part_note
 from simple_maskrcnn.data.hints import (
-    FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, UNLIKE, UNMET, alike, annotation_rows, behind, check_network, listed_again,
-    middle, unlike,
+    FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
+    listed_again, middle, unlike,
 )
 from .images import SoundFile, examine, max_pixels
-from .loader import SeededDataset
+from .loader import DIM, LOOSE, NOT_BINARY, RANGE, VANISHED, look_at_items
 from .records import UNLISTED, problem_report
-from .shapes import mask_boxes
 from .windows import LARGE, Picture, tiff_by_window
 from ..files import printable, write_atomic
 from ..network.boxes import box_iou
@@ -145,10 +143,21 @@ NOTHING, MISSING = "nothing to learn from", "class without objects"
 COPY, CROWDS = "same picture under two names", "many crowds, which are not learnt"
 FILLED = "masks that fill their boxes: was more than boxes annotated?"
 KEPT = EMPTY, MISFIT, CORNERS, HALVES  # with `skip_bad=True`; what else is a problem is left out
+FEW = 16  # images that are looked at once more, as they come out of the dataset's transforms
+
+
+def loose_boxes(dataset: CocoDataset, indices: list[int]) -> float:
+    "Of these images, as `look_at_items` chooses them, the share of the objects whose boxes are loose as annotated."
+    chosen = indices[:: max(1, -(-len(indices) // FEW))]
+    around = np.float32([coco_mask.toBbox(rle) for i in chosen for rle in dataset.rles(i)]).reshape(-1, 4)
+    around[:, 2:] += around[:, :2]  # x y w h → x1 y1 x2 y2
+    boxes = dataset._boxes[annotation_rows(dataset, chosen)]
+    fits = box_iou(torch.from_numpy(boxes), torch.from_numpy(around)).diagonal()
+    return float((fits < 0.8).float().mean()) if len(boxes) else 0.0
 
 
 def check_dataset(
-    dataset: Dataset,  # a `CocoDataset`, or a `Subset` of one; of other datasets `look_at_items` looks at some items
+    dataset: Dataset,  # of others than a `CocoDataset`, or a `Subset` of one, some items are looked at, and no files
     progress: bool = True,  # show a bar
 ) -> dict:  # problems, notes: kind → places; counts; classes: name → objects; sizes: pixels of an object
     "Look at every image, mask and box. Problems have to be mended before training; notes are good to know."
@@ -192,6 +201,9 @@ def check_dataset(
               UNLIKE: sum(differ.values(), []),
               COPY: [" is ".join(Path(dataset.file_names[i]).as_posix() for i in group) for group in differ if not differ[group]],
               MISSING: [name for name, n in report["classes"].items() if not n]}
+    if dataset.transforms is not None and not problems:
+        for kind, places in look_at_items(Subset(dataset, indices), FEW, loose_boxes(dataset, indices)).items():
+            notes.setdefault(kind, []).extend(places)
     if len(areas):
         report["sizes"] = dict(zip(("smallest", "median", "largest"), np.quantile(areas, [0, 0.5, 1]).tolist()))
     return report | {"notes": {kind: places for kind, places in notes.items() if places}, "counts": counts}
@@ -210,8 +222,8 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
-    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, MANY, UNMET, SHRUNK, GROWN, FAINT,
-    APART, COVERED, STRAY, UNLISTED,
+    TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, SIBLINGS, MANY, UNMET, SHRUNK,
+    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, COVERED, STRAY, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
     "learnt as",
@@ -280,34 +292,6 @@ def look_at_all(dataset: CocoDataset, indices: list[int], progress: bool) -> lis
         with suppress(OSError):  # no space, or a folder that is read-only: the next start looks again
             write_atomic(cache, _sealed(seen))
     return [seen[key][1] for key in keys]
-
-# %% ../../nbs/data/05_check.ipynb #8f7f7422
-RANGE = "image beyond 0–1 (give uint8, or divide by 255; the network takes off the mean itself)"
-NOT_BINARY = "mask with other values than 0 and 1"
-
-
-def look_at_items(dataset: Dataset, most: int = 64) -> dict:  # kind → places
-    "Look at some items of any dataset, evenly spread, as they come out of its transforms."
-    findings, step = {}, -(-len(dataset) // most)
-    for i in range(0, len(dataset), max(1, step)):
-        image, target = SeededDataset(dataset)[i, i]
-        boxes, masks = (target.get(key) for key in ("boxes", "masks"))
-        if not all(isinstance(x, Tensor) for x in (image, boxes, masks)):
-            continue  # the network will say so, here and below
-        low, high, size = float(image.min()), float(image.max()), tuple(image.shape[-2:])
-        if image.is_floating_point() and (low < -0.01 or high > 1.01):
-            findings.setdefault(RANGE, []).append(f"item {i}: {low:.3g} to {high:.3g}")
-        if boxes.shape != (len(masks), 4) or tuple(masks.shape[1:]) != size:
-            continue
-        if ((masks != 0) & (masks != 1)).any():
-            findings.setdefault(NOT_BINARY, []).append(f"item {i}: up to {masks.max().item():.3g}")
-        around = mask_boxes(masks != 0)
-        for j, kind in enumerate(object_faults(boxes.float(), around, masks.flatten(1).count_nonzero(1).tolist(), size)):
-            if kind in (EMPTY, MISFIT, CORNERS):
-                box, other = np.float64([boxes[j], around[j]]).round(1).tolist()
-                findings.setdefault(MISFIT if kind == CORNERS else kind, []).append(
-                    f"item {i}, object {j}: x1 y1 x2 y2 {box}, its mask's {other}")
-    return findings
 
 # %% ../../nbs/data/05_check.ipynb #c20980cb
 def open_anyway(image_dir: str | Path, annotation_file: str | Path, progress: bool = True, **options) -> tuple[CocoDataset, dict]:

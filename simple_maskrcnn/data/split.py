@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .convert import below, tell_earlier, write_contents
-from .hints import alike
+from .hints import alike, original
 from .records import load_coco, shown
 from ..files import printable
 
@@ -50,7 +50,7 @@ def deal(
 
 # %% ../../nbs/data/14_split.ipynb #751f51c6
 def bundle_images(names: list[str], image_dir: Path, group: str | None) -> list[list[int]]:  # positions in `names`
-    "Pictures that must stay together: of one group, or with the same content."
+    "Pictures that must stay together: of one group, with the same content, or copies that Roboflow made of one."
     try:
         pattern = group and re.compile(group)
     except re.error as error:
@@ -71,7 +71,8 @@ def bundle_images(names: list[str], image_dir: Path, group: str | None) -> list[
         found = pattern.search(name) if pattern else None
         if pattern and not found:
             raise ValueError(f"group {group!r} is nowhere in {printable(name)}, so to which group does it belong?")
-        for key in [first_of.get(path, path), *([found.groups() or (found[0],)] if found else [])]:
+        copied = [(Path(name).parent, of, None)] if (of := original(name)) else []
+        for key in [first_of.get(path, path), *copied, *([found.groups() or (found[0],)] if found else [])]:
             parent[root(i)] = root(first.setdefault(key, i))
     bundles = {}
     for i in range(len(names)):

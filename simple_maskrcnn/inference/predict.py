@@ -24,7 +24,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import ahead, hold, printable, progress_bar, write_atomic
-from ..data.bands import bands_of
+from ..data.bands import bands_of, beyond, reach
 from ..data.images import read_image, which_pages
 from ..data.pairs import SUFFIXES
 from ..evaluation.evaluate import check_finite, claim, evaluation_mode
@@ -69,19 +69,22 @@ def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limit
 
 
 def _search(model: MaskRCNN, image, score_threshold: float | None, tile: tuple[int, int] | None,
-            **limits) -> tuple[Detections, int]:
-    "What a network finds in one picture, and the most that it found at a time."
-    counts = []
+            **limits) -> tuple[Detections, int, tuple | None]:
+    "What a network finds in one picture, the most that it found at a time, and `reach` of the picture, where there is a range."
+    counts, reached, bands = [], [], bands_of(model)
 
     def find(window):
         counts.append(len((found := _detect(model, window, score_threshold, limits))["scores"]))
+        reached.extend([reach(window)] if bands and bands.value_range else [])
         return found
 
     if not tile:
-        return find(to_image(image, bands_of(model))), counts[0]
-    picture = image if isinstance(image, Picture) else by_window(image, bands=bands_of(model))
-    result = detect_tiles(find, picture, tile)
-    return Detections(result, picture.size, model.class_names, model.category_of), max(counts)
+        result = find(to_image(image, bands))
+    else:
+        picture = image if isinstance(image, Picture) else by_window(image, bands=bands)
+        result = Detections(detect_tiles(find, picture, tile), picture.size, model.class_names, model.category_of)
+    tops, shares = zip(*reached) if reached else ((), ())
+    return result, max(counts), (max(tops), sum(shares) / len(shares)) if reached else None
 
 
 def detect(
@@ -92,7 +95,10 @@ def detect(
 ) -> Detections:
     "What a network finds in one picture, with masks as run lengths."
     score_threshold = judge_limits(model, score_threshold)
-    return _search(model, image, score_threshold, tile_size(tiles, model.transform))[0]
+    result, _, reached = _search(model, image, score_threshold, tile_size(tiles, model.transform))
+    if reached and (told := beyond({str(image) if isinstance(image, str | Path) else "this": reached}, bands_of(model))):
+        warnings.warn(told, stacklevel=2)
+    return result
 
 # %% ../../nbs/inference/01_predict.ipynb #13150d41
 def _network_digest(model: MaskRCNN) -> str:
@@ -225,12 +231,15 @@ def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume
     return done
 
 
-def _advise(seen: list[tuple], limit: int, transform) -> None:  # seen: objects of a picture, and its size for the network
-    if full := sum(most >= limit for most, _ in seen):
+def _advise(seen: list[tuple], limit: int, model: MaskRCNN) -> None:  # seen: name, objects, size for the network, and `reach`
+    transform = model.transform
+    if told := beyond({name: reached for name, _, _, reached in seen if reached}, bands_of(model)):
+        warnings.warn(told, stacklevel=3)
+    if full := sum(most >= limit for _, most, _, _ in seen):
         warnings.warn(f"in {full} pictures the network found as many objects as it keeps, {limit}; there may be more: give "
                       f"max_detections={2 * limit}, or train with box_detections_per_img={2 * limit}", stacklevel=3)
     least = (transform.train_scale or 1) / 4
-    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < least for _, size in seen):
+    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < least for _, _, size, _ in seen):
         warnings.warn(f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={transform.min_size[-1]}, "
                       f"max_size={transform.max_size}); if it has learnt from larger objects, look at windows of them: give "
                       f"tiles={tile_size(True, transform)[0]}", stacklevel=3)
@@ -287,12 +296,12 @@ def predict_files(
     def search(todo):
         for name, image in ahead(read, todo):
             try:
-                result, most = _search(model, image := image.result(), score_threshold, tile, **limits)
+                result, most, reached = _search(model, image := image.result(), score_threshold, tile, **limits)
             except (OSError, ValueError) as error:
                 skip(root / name, error, 5)
                 continue
             result.category_of = category_of
-            seen.append((most, [*map(min, result.size, tile or result.size)]))
+            seen.append((name, most, [*map(min, result.size, tile or result.size)], reached))
             yield name, image, result
 
     def write(found):
@@ -310,7 +319,7 @@ def predict_files(
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
             _finish(content := _gather(content, done, records, ids), output_dir, kinds, *measure)
-    _advise(seen, limit, model.transform)
+    _advise(seen, limit, model)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
             "file": output_dir / OWN[""]}
 

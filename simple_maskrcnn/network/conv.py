@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['BY_PRODUCTS', 'BY_TILES', 'feature_table', 'map_geometry', 'weight_gradient', 'convolve_tiles', 'convolve',
-           'fold_norms', 'conv_norm', 'ConvBlock', 'conv_block', 'init_convs', 'adapt_channels', 'fit_channels']
+           'fold_norms', 'conv_norm', 'ConvBlock', 'conv_block', 'init_convs', 'adapt_channels', 'fit_channels',
+           'in_eights']
 
 # %% ../../nbs/network/14_conv.ipynb #d588b0ad
 import math
@@ -181,3 +182,9 @@ def fit_channels(model: nn.Module, state: dict[str, Tensor], source: str, name: 
         "added up" if new == 1 else f"repeated in turn and scaled by {old}/{new}") + ", and learn", stacklevel=3)
     own.requires_grad_(True)
     return state | {name: adapt_channels(given, new)}
+
+# %% ../../nbs/network/14_conv.ipynb #e1ghts02
+def in_eights(x: Tensor, head: nn.Module) -> Tensor:  # `[K, …]`, to go into `head` → `[⌈K / 8⌉ · 8, …]`
+    "The same rows, and rows of zeros up to a multiple of eight, on a CPU; where norms would see the zeros, none."
+    few = x.is_cpu and next(head.buffers(), None) is None  # sizes are wanted
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (0, -len(x) % 8)) if few else x

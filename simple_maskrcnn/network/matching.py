@@ -20,14 +20,14 @@ def match(
     high: float,  # IoU from which a guess is positive
     low: float,  # IoU below which it is background; between the two it is ignored
     rescue: bool = False,  # the best guesses of each object are positive at any IoU above 0
-    cells: int = 2**23,  # IoUs at a time, to bound the memory
+    cells: int | None = None,  # IoUs at a time; None: what a processor's cache holds, or 32 MB of a GPU
 ) -> Tensor:  # int64 `[..., N]`: the index of the guess's object, `BACKGROUND` or `IGNORED`
     "Give each guess the object that it overlaps best, by two IoU thresholds (Faster R-CNN, section 3.1.2)."
     if not (0 <= low <= high and high > 0):
         raise ValueError(f"IoU thresholds high={high}, low={low}: they must be 0 ≤ low ≤ high, and high above 0")
     best = guesses.new_zeros(*truth.shape[:-2], guesses.shape[-2])
     index, rescued = best.long(), best.bool()  # object 0, and nobody
-    chunk = max(1, cells // max(1, best.numel()))  # objects at a time
+    chunk = max(1, (cells or 2 ** (19 if best.is_cpu else 23)) // max(1, best.numel()))  # objects at a time
     for start in range(0, truth.shape[-2], chunk):
         overlap = box_iou(truth[..., start : start + chunk, :], guesses)  # (..., chunk, N)
         value, which = overlap.max(dim=-2)

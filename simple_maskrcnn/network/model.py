@@ -25,7 +25,7 @@ from ..cards import network_card
 from .anchors import AnchorGenerator
 from .backbone import Backbone, freeze_layers, still_norms
 from .box_head import BoxHead, BoxPredictor, ConvBoxHead, box_detections, box_losses, sample_proposals
-from .conv import feature_table, fit_channels
+from .conv import feature_table, fit_channels, in_eights
 from .mask_head import MaskHead, MaskPredictor, class_mask_logits, mask_loss, mask_targets, paste_masks
 from .proposals import RegionProposalNetwork
 from .roi_align import roi_align
@@ -57,9 +57,9 @@ class RoIHeads(nn.Module):
 
         counts = ((labels > 0) & chosen).sum(1).tolist()
         rois, objects, labels = ([x[:n] for x, n in zip(xs, counts)] for xs in (rois, objects, labels))  # the positives
-        logits = class_mask_logits(self.mask_predictor, self.mask_head(pool(rois, 14)), torch.cat(labels))
-        wanted = [mask_targets(t["masks"], r, o, logits.shape[-1], self.exact_masks)
-                  for t, r, o in zip(targets, rois, objects)]
+        pooled, labels = (in_eights(x, self.mask_head) for x in (pool(rois, 14), torch.cat(labels)))
+        logits = class_mask_logits(self.mask_predictor, self.mask_head(pooled), labels)[: sum(counts)]
+        wanted = [mask_targets(t["masks"], r, o, logits.shape[-1], self.exact_masks) for t, r, o in zip(targets, rois, objects)]
         return losses | {"loss_mask": mask_loss(logits, torch.cat(wanted))}
 
     def detect(self, pool: Callable, proposals: list[Tensor], sizes: list[tuple], **limits) -> list[dict]:
@@ -104,7 +104,7 @@ class GeneralizedRCNN(nn.Module):
         "The five losses, from features."
         maps, table, pool, rpn, sizes, targets = features
         proposals = self.rpn.propose(*rpn, sizes, training=True)
-        return self.rpn.losses(maps, rpn[0], targets, table) | self.roi_heads.losses(pool, proposals, targets)
+        return self.rpn.losses(maps, *rpn, targets, table) | self.roi_heads.losses(pool, proposals, targets)
 
     def detections_of(self, features: Features, images: list[Tensor], paste: bool = True, **limits) -> list[dict]:
         "Boxes, labels, scores and masks in the images' own pixels; `paste=False` leaves masks `[K, 28, 28]`."

@@ -6,6 +6,8 @@
 __all__ = ['propose', 'RegionProposalNetwork']
 
 # %% ../../nbs/network/08_proposals.ipynb #f2d7d40f
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from .boxes import clip_boxes
 from .deltas import decode
 from .nms import nms_sorted
-from .rpn import read_anchors, rpn_losses
+from .rpn import pick_anchors, read_anchors, rpn_losses
 
 # %% ../../nbs/network/08_proposals.ipynb #22576af6
 @torch.no_grad()
@@ -55,16 +57,19 @@ class RegionProposalNetwork(nn.Module):
         self.nms_thresh, self.score_thresh = nms_thresh, score_thresh
         self.sampling = fg_iou_thresh, bg_iou_thresh, batch_size_per_image, positive_fraction
 
-    @torch.no_grad()
     def predict(self, features: list[Tensor], image_size: tuple[int, int]) -> tuple[list[Tensor], ...]:
-        "For each level its anchors, logits and deltas, without gradient; `image_size` is that of the padded batch."
-        anchors = self.anchor_generator(image_size, [f.shape[-2:] for f in features], features[0].device)
-        return anchors, *self.head(features)
+        "For each level its anchors, logits and deltas, on small maps in training with gradient; `image_size` is the batch's."
+        grids = [f.shape[-2:] for f in features]
+        small = sum(h * w for h, w in grids) < self.sampling[2] * 9 ** len(self.head.conv)  # than the windows of the sample
+        with torch.set_grad_enabled(small and self.training and torch.is_grad_enabled()):
+            return self.anchor_generator(image_size, grids, features[0].device), *self.head(features)
 
     def propose(self, anchors, logits, deltas, sizes, training: bool) -> list[Tensor]:
         "The proposals of each image, as `propose` gives them; `training` chooses how many."
         return propose(anchors, logits, deltas, sizes, *self.top_n[training], self.nms_thresh, self.score_thresh)
 
-    def losses(self, features: list[Tensor], anchors: list[Tensor], targets: list[dict], table=None) -> dict[str, Tensor]:
-        "The two losses, as `rpn_losses` gives them, from the features on which `predict` worked, and their `feature_table`."
-        return rpn_losses(anchors, lambda i: read_anchors(self.head, features, i, table), targets, *self.sampling)
+    def losses(self, features: list[Tensor], anchors, logits, deltas, targets: list[dict], table=None) -> dict[str, Tensor]:
+        "The two losses, as `rpn_losses` gives them, from what `predict` made of the features, and their `feature_table`."
+        known = logits[0].requires_grad or not torch.is_grad_enabled()  # else the head looks once more, where it learns
+        read = partial(pick_anchors, logits, deltas) if known else partial(read_anchors, self.head, features, table=table)
+        return rpn_losses(anchors, read, targets, *self.sampling)

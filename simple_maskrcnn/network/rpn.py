@@ -90,7 +90,9 @@ def read_anchors(
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)  # (B, S, 3, 3)
     seen = F.embedding((first + y * width + x).where(inside, 0), feature_table(features) if table is None else table)
     for conv, _ in head.conv:  # (B, S, 3, 3, C); zeros for what is outside; all windows: (B, S, 1, 1, 3*3*C)
-        seen = seen.where(inside[..., None], 0).unfold(2, 3, 1).unfold(3, 3, 1).movedim(4, -1).flatten(-3)
+        seen = seen.where(inside[..., None], 0)
+        last = seen.shape[2] == 3  # one window is left: it is what there is
+        seen = seen.flatten(2)[:, :, None, None] if last else seen.unfold(2, 3, 1).unfold(3, 3, 1).movedim(4, -1).flatten(-3)
         seen = F.linear(seen, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias).relu()  # (B, S, 1, 1, C)
         inside = inside[..., 1:-1, 1:-1]
     own = torch.arange(index.shape[1], device=index.device) * per_cell + index % per_cell  # (B, S), among S*A

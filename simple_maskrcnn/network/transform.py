@@ -67,14 +67,16 @@ class Transform(nn.Module):
         batch = mean.expand(len(images), -1, *canvas).contiguous(memory_format=torch.channels_last)  # three numbers → memory
         for i, (image, (h, w)) in enumerate(zip(images, sizes)):
             image = image / 255 if image.dtype == torch.uint8 else image.float()
-            batch[i, :, :h, :w] = F.interpolate(image[None], (h, w), mode="bilinear")[0]
+            same = image.shape[-2:] == (h, w)  # as a training's windows are: nothing to interpolate
+            batch[i, :, :h, :w] = image if same else F.interpolate(image[None], (h, w), mode="bilinear")[0]
         if targets is not None:
             targets = [_resize_target(t, x.shape[-2:], s, self.mask_mode) for t, x, s in zip(targets, images, sizes)]
         return batch.sub_(mean).div_(std), sizes, targets  # all at once; what is no image held the mean, and is zero
 
 
 def _resize_target(target: dict, old: tuple[int, int], new: tuple[int, int], mode: str) -> dict:
-    masks = F.interpolate(target["masks"][:, None].to(torch.uint8), new, mode=mode)[:, 0]
+    masks = target["masks"].to(torch.uint8)
+    masks = masks if old == new else F.interpolate(masks[:, None], new, mode=mode)[:, 0]
     return {**target, "boxes": resize_boxes(target["boxes"].float(), old, new), "masks": masks}
 
 # %% ../../nbs/network/12_transform.ipynb #dafeea3e

@@ -73,7 +73,7 @@ def update_ema(
     decay: float,  # share of the average that stays at each step, for example 0.999
 ) -> None:
     "Move the average of the weights a little towards the weights; buffers that are counts are copied."
-    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+    pairs = list(zip(*([*network.parameters(), *network.buffers()] for network in (average, model)), strict=True))
     counts, floats = (list(zip(*(p for p in pairs if p[0].is_floating_point() == kind))) for kind in (False, True))
     if counts:
         torch._foreach_copy_(*counts)

@@ -119,8 +119,10 @@ def reports_of(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerat
         for part in parts:
             with accelerator.main_process_first():  # the other processes find the answer in the cache
                 reports.append(check_dataset(part, progress=accelerator.is_main_process))
-            shared = [place for other in learn for place in check_parts(other, part).get(LEAK, ())] if name != "training" else []
-            reports[-1]["notes"] |= check_network(model, part, name == "training", tile) | ({LEAK: shared} if shared else {})
+            reports[-1]["notes"] |= check_network(model, part, name == "training", tile)
+            for found in (check_parts(other, part) for other in learn if name != "training"):
+                for kind, places in found.items():
+                    reports[-1]["notes"].setdefault(kind, []).extend(places)
         some = not all(NOTHING in report["problems"] for report in reports)
         for number, report in enumerate(reports, start=1):
             if some:  # a part may be all background

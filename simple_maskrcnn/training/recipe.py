@@ -55,13 +55,17 @@ def this_machine() -> dict:  # device: cuda, mps or cpu; memory: of the GPU, in 
 def network_for(seen: dict, wide: bool, gpu: bool, given: dict) -> dict:  # as of `recipe`
     "Its parts, the size in which it sees pictures, and its anchors."
     chosen, scale, most = {} if wide else dict(SLIM), 1 + gpu, 800 if gpu else 512
+    if len(sizes := given.get("anchor_sizes") or ()) and "levels" not in given:  # one for each, but the pooled
+        first = 3 if min(map(min, sizes)) >= LEAST * 8 else 2
+        first = max(2, min(first, 7 - len(sizes)))
+        chosen["levels"] = [*range(first, first + len(sizes) - 1)] if len(sizes) > 1 else [5]
     if any(given.get(name) for name in RESIZING):
         return chosen
     side = min(scale * max(32 / seen["median"], 12 / seen["small"]), 2 * seen["shorter"], most)
     side = given.get("min_size") or max(64, round(side / 32) * 32)
     chosen |= {"min_size": side, "max_size": max(side, math.ceil(side * min(seen["stretch"], 5 / 3) / 32) * 32)}
     small, large = (seen[name] * side for name in ("small", "large"))
-    if not (wide or "levels" in given):
+    if not (wide or "levels" in given or sizes):
         first = 3 if small >= LEAST * 8 and large <= 16 * small else 2  # where nothing is small, without the largest map
         last = min(5, first + 2 + (large > 16 * max(small, LEAST * 2**first)))
         chosen["levels"] = list(range(first, last + 1))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import gather_object, send_to_device
+from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device
 from torch import nn
 from torch.random import fork_rng
 from torch.utils.data import Dataset
@@ -39,7 +39,9 @@ def best_precision(device: torch.device) -> str:  # one of `PRECISIONS`
     "bfloat16 where it is faster, float16 on older CUDA GPUs, float32 elsewhere."
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # of this processor; older versions do not say
+    fast = torch.cpu._is_amx_tile_supported() or known.get("avx512_bf16") and "AMD" in known["cpu_name"]
+    return "bf16" if device.type == "cpu" and fast else "no"
 
 
 def make_accelerator(precision: str | None = None, accumulate: int = 1, trackers: Sequence[str] = (),  # as of `fit`
@@ -54,7 +56,8 @@ def make_accelerator(precision: str | None = None, accumulate: int = 1, trackers
         raise ValueError("precision='fp16' needs a GPU; on a CPU choose bf16 or no")
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: choose one of {PRECISIONS}")
-    return Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulate,
+    exchange = DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)  # `end_epoch` does, once
+    return Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulate, kwargs_handlers=[exchange],
                        cpu=device.type == "cpu", log_with=list(trackers) or None, project_dir=str(output_dir))
 
 # %% ../../nbs/training/03_train.ipynb #1387c226
