@@ -248,7 +248,7 @@ def strict(report: dict, kinds: Sequence[str]) -> None:  # report: with notes; k
         raise StrictError(f"notes that are errors here, since strict={list(kinds)}:\n{problem_report(hits)}")
 
 # %% ../../nbs/data/05_check.ipynb #90cbeb23
-VERSION = 6  # of these rules: after a change of them, every image is looked at again
+VERSION = 7  # of these rules: after a change of them, every image is looked at again
 READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # with one more, more files can be read
 
 
