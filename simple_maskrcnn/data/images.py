@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from .bands import Bands, SoundFile, eight_bits, on_white, rgb_tensor
+from .bands import Bands, SoundFile, dark_or_flat, eight_bits, on_white, rgb_tensor
 from ..files import printable
 
 # %% ../../nbs/data/07_images.ipynb #41aae604
@@ -338,12 +338,7 @@ def examine(
             size, _ = file.size[::-1], file.draft(file.mode, (1, 1))  # a JPEG decodes, at an eighth of rows and columns
             file.load()
             if file.format == "JPEG" or file.getexif().get(274) not in range(2, 9):  # it may stand behind the pixels
-                return size, notes
+                return size, notes + dark_or_flat(file, False)
         image = _picture(source, pages, notes)
-        if not file or source.wide or file.format == "PPM":
-            share = np.cumsum(image.convert("L").histogram()) / (image.width * image.height)  # of the pixels up to each value
-            if share[254] - share[15] < 0.01:
-                notes.append(("nearly black", "few pixels are from 16 to 254 of 255; is the largest a hot pixel, or no data?"))
-            elif np.ptp(np.searchsorted(share, (0.01, 0.99))) < 24:
-                notes.append(("nearly flat", "98 of 100 pixels lie within 24 of 255 values; write 8 bits over the range in use"))
+        notes += dark_or_flat(image, not file or source.wide or file.format == "PPM")
     return image.size[::-1], list(dict.fromkeys(notes))
