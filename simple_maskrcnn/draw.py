@@ -226,7 +226,8 @@ def show_detections(
 # %% ../nbs/draw.ipynb #de8e9605
 STAGES = {  # a place on the map and the modules that build it, in reading order
     "data": ("shapes", "coco", "augment", "loader", "check", "formats", "images", "records", "hints",
-             "outlines", "layouts", "recognise", "convert", "split", "repair", "report", "pairs", "bands", "windows"),
+             "outlines", "layouts", "recognise", "convert", "split", "repair", "report", "pairs", "bands", "windows",
+             "doubts"),
     "transform": ("transform",),
     "backbone": ("backbone", "conv"),
     "proposals": ("boxes", "anchors", "deltas", "matching", "nms", "rpn", "proposals"),

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['BROKEN', 'TINY', 'NEARLY', 'EMPTY', 'MISFIT', 'TWICE', 'SMALL', 'FAR', 'WITHIN', 'COLUMNS', 'CORNERS', 'NOTHING',
            'MISSING', 'COPY', 'CROWDS', 'FILLED', 'KEPT', 'FEW', 'NOTES', 'VERSION', 'READERS', 'read_through',
-           'image_fault', 'outline_note', 'object_faults', 'copies', 'look', 'loose_boxes', 'check_dataset',
-           'format_check', 'StrictError', 'strict', 'fingerprint', 'cache_of', 'look_at_all', 'open_anyway',
-           'check_files']
+           'image_fault', 'outline_note', 'object_faults', 'look', 'loose_boxes', 'check_dataset', 'format_check',
+           'StrictError', 'strict', 'fingerprint', 'cache_of', 'look_at_all', 'open_anyway', 'check_files']
 
 # %% ../../nbs/data/05_check.ipynb #f46c66b5
 import hashlib
@@ -28,6 +27,7 @@ from torch.utils.data import Dataset, Subset
 from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
+from .doubts import APART, COVERED, STRAY, all_in_one, copies, covered, part_note
 from simple_maskrcnn.data.hints import (
     FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
     listed_again, middle, unlike,
@@ -100,27 +100,13 @@ def object_faults(
     return [EMPTY if not area else CORNERS if bad and corner else MISFIT if bad else SMALL if area < TINY else None
             for area, bad, corner in zip(areas, misfit.tolist(), corners.tolist())]
 
-# %% ../../nbs/data/05_check.ipynb #25a1d330
-def copies(rles: list[dict], around: Tensor, crowd: Tensor) -> dict:  # object → an earlier one, and the IoU of both masks
-    "Objects whose mask is that of an earlier one (IoU above 0.8); only where boxes overlap, masks are compared."
-    found = {}
-    for start in range(0, len(rles), 256):  # thousands at once would fill the memory
-        close = (box_iou(around[start : start + 256], around) > 0.6) & (crowd[start : start + 256, None] == crowd)
-        close = close.tril(start - 1)
-        for i in close.any(1).nonzero().flatten().tolist():
-            others = close[i].nonzero().flatten().tolist()
-            ious = coco_mask.iou([rles[start + i]], [rles[j] for j in others], [0] * len(others))[0]
-            if ious.max() > 0.8:
-                found[start + i] = others[ious.argmax()], ious.max()
-    return found
-
 # %% ../../nbs/data/05_check.ipynb #864c3bfc
 def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (kind, place); areas: pixels; piece: of the file
-    "Look at one image and its objects, crowds too."
+    "Look at one image and its objects, crowds too. In apart are notes that count only if all images are such."
     size, own, rles = tuple(dataset.image_sizes[index].tolist()), dataset.own(index), dataset.rles(index)
     parts = dataset.segmentations(index)
     key, name, problems, notes = dataset.image_ids[index], str(dataset.file_names[index]), [], []
-    path, place, piece = dataset.image_dir / name, f"id {key}, file_name {name}", None
+    path, place, piece, apart = dataset.image_dir / name, f"id {key}, file_name {name}", None, []
     fault, said = image_fault(path, size, dataset.pages, dataset.bands)
     for found, told in ((problems, [fault] if fault else []), (notes, said)):
         found += [(kind, f"{place}: {detail}") for kind, detail in told]
@@ -132,6 +118,8 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
     around, said = torch.from_numpy(around), dataset._areas[own].tolist()
     ids, labels, crowd = (values[own] for values in (dataset.annotation_ids, dataset._labels, dataset._crowd))
     twins = copies(rles, around, torch.tensor(crowd))
+    if text := covered(twins, labels, crowd):
+        notes.append((COVERED, f"{place}: {text}"))
     for i, kind in enumerate(object_faults(torch.from_numpy(boxes), around, areas, size)):
         where = f"id {ids[i]}, image_id {key}, file_name {name}"
         if kind:
@@ -142,11 +130,13 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
             notes.append((FAR, f"{where}: {said[i]:g}, its mask has {areas[i]}"))
         if kind := outline_note(parts[i], boxes[i], size):
             notes.append((kind, where))
-        if i in twins:
+        if not crowd[i] and (doubt := part_note(parts[i], rles[i])):
+            (apart if doubt[0] == APART else notes).append((doubt[0], f"{where}: {doubt[1]}"))
+        if i in twins and twins[i][1] > 0.8:
             other, iou = twins[i]
             text = f"{where}: as id {ids[other]}" + f", IoU {iou:.2f}" * bool(iou < 1)
             notes.append((TWICE if iou == 1 else NEARLY, text + ", of another class" * bool(labels[other] != labels[i])))
-    return {"problems": problems, "notes": notes, "areas": areas, "piece": piece}
+    return {"problems": problems, "notes": notes, "apart": apart, "areas": areas, "piece": piece}
 
 # %% ../../nbs/data/05_check.ipynb #5758b328
 NOTHING, MISSING = "nothing to learn from", "class without objects"
@@ -187,6 +177,8 @@ def check_dataset(
         notes.setdefault(kind, []).append(place)
     rows = annotation_rows(dataset, indices)
     single = dataset._crowd[rows] == 0
+    pictures = np.repeat(indices, dataset.annotation_counts[indices])
+    apart = [place for seen in looks for _, place in seen["apart"]]
     areas = np.array([area for seen in looks for area in seen["areas"]])[single]
     objects = np.bincount(dataset._labels[rows[single]], minlength=len(dataset.class_names))[1:]
     report["classes"] = dict(zip(dataset.class_names[1:], objects.tolist()))
@@ -204,7 +196,8 @@ def check_dataset(
     sides = (dataset._boxes[:, 2:] - dataset._boxes[:, :2])[rows[single]]
     full = int((areas >= 0.97 * sides.prod(1)).sum())
     notes |= {CROWDS: [crowds] * (len(areas) < 9 * counts["crowds"] and len(areas) > 0),
-              FILLED: [f"{full} of {len(areas)} objects"] * (len(areas) > 20 and full > 0.9 * len(areas)),
+              FILLED: [f"{full} of {len(areas)} objects"] * (len(areas) > 20 and 3 * full > len(areas)),
+              APART: apart * all_in_one(apart, pictures[single], dataset._labels[rows[single]]),
               UNLIKE: sum(differ.values(), []),
               COPY: [" is ".join(Path(dataset.file_names[i]).as_posix() for i in group) for group in differ if not differ[group]],
               MISSING: [name for name, n in report["classes"].items() if not n]}
@@ -230,7 +223,7 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
     TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, SIBLINGS, MANY, UNMET, SHRUNK,
-    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, UNLISTED,
+    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, COVERED, STRAY, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
     "learnt as",
@@ -255,7 +248,7 @@ def strict(report: dict, kinds: Sequence[str]) -> None:  # report: with notes; k
         raise StrictError(f"notes that are errors here, since strict={list(kinds)}:\n{problem_report(hits)}")
 
 # %% ../../nbs/data/05_check.ipynb #90cbeb23
-VERSION = 6  # of these rules: after a change of them, every image is looked at again
+VERSION = 7  # of these rules: after a change of them, every image is looked at again
 READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # with one more, more files can be read
 
 

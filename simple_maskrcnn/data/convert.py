@@ -15,16 +15,18 @@ from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
 from .coco import is_own, sealed
+from .doubts import Reading, judge_rings
 from .formats import mask_files, read_masks, voc_table
 from simple_maskrcnn.data.layouts import (
     class_id, class_ids, coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco,
     voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
 )
-from .outlines import Reading, Sample, read_imagej, read_labelme, read_qupath, read_via
+from .outlines import Sample, read_imagej, read_labelme, read_qupath, read_via
 from .pairs import Pictures, part_of, same_below
 from .recognise import FORMATS, files_of, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
@@ -94,6 +96,8 @@ def read_samples(
         doubtful_labels(samples, reading)
     if format == "yolo":
         stray_texts(samples, folder, pictures, reading)
+        rings = [(np.reshape(parts[0], (-1, 2)) / s.size[::-1], s.size) for s in samples for _, parts, *_ in s.objects]
+        judge_rings([ring for ring, _ in rings], [size for _, size in rings], folder, reading)
         if samples and not any(sample.file.is_file() for sample in samples):
             raise FileNotFoundError(f"none of the {len(samples)} pictures has a text; that of the first would be "
                                     f"{printable(samples[0].file)}")

@@ -16,7 +16,8 @@ from PIL import Image
 
 from .coco import mask_record
 from .images import SoundFile, named_errors, open_image, open_pages
-from .outlines import Reading, Sample, picture_size, same_size
+from .doubts import Reading
+from .outlines import Sample, picture_size, same_size
 from .pairs import is_hidden, is_picture
 from ..files import printable
 
@@ -151,6 +152,9 @@ def paired(
     for index in np.unique(objects[objects != 0]).tolist():
         votes = np.bincount(classes[objects == index], minlength=bins)[1:bins]
         if index == 255 and (objects.dtype.itemsize == 1 or not votes.any()):  # void; of 16 bits, it may be an object
+            if 2 * votes.sum() > (objects == 255).sum() and 254 in objects:
+                warnings.warn(f"{printable(object_file)}: 255 is void in 8 bits, but here it has the class "
+                              f"{class_names[votes.argmax()]}; more than 254 objects need 16 bits", stacklevel=2)
             lost -= votes
             continue
         if not votes.any():

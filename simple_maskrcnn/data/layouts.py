@@ -18,8 +18,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from .coco import mask_record
+from .doubts import BORDERS, WRAPPED, Reading, border_of, number_pieces
 from .formats import _indices, numbered_objects
-from .outlines import Reading, Sample, picture_size, same_size, take, take_points
+from .outlines import Sample, picture_size, same_size, take, take_points
 from .pairs import PARTS, Pictures, is_picture, part_of, same_below
 from .records import shown, to_rle
 from ..files import files_below, printable
@@ -192,28 +193,22 @@ def value_masks(numbers: np.ndarray) -> dict[int, dict]:  # [H, W] → value: co
             masks[value] = {**rle, "counts": rle["counts"].decode()}
     return masks
 
-# %% ../../nbs/data/11_layouts.ipynb #11sq05c
-def _in_pieces(numbers: np.ndarray) -> bool:
-    "Have most of the values several pieces? Pixels less neighbours plus blocks of four are pieces less holes."
-    values, places = np.unique(numbers, return_inverse=True)
-    places = places.reshape(numbers.shape)
-    right, down = places[:, 1:] == places[:, :-1], places[1:] == places[:-1]
-    block = right[1:] & right[:-1] & down[:, 1:]
-    count = [np.bincount(part.ravel(), minlength=len(values)) for part in
-             (places, places[:, 1:][right], places[1:][down], places[1:, 1:][block])]
-    pieces = (count[0] - count[1] - count[2] + count[3])[values != 0]
-    return bool(len(pieces)) and (pieces > 1).mean() > 0.5
-
 # %% ../../nbs/data/11_layouts.ipynb #11sq07c
 def read_labels(image: Path, file: Path, reading: Reading) -> Sample:
     "A label image: each of its values but 0 is an object."
     size, numbers = picture_size(image), _indices(file)
     same_size(numbers.shape, size, image)
+    if (border := border_of(numbers)) is not None:
+        reading.note(BORDERS, file)
+        numbers = np.where(numbers == border, 0, numbers)
     found = [(None, rle, f"value {value}", {"attributes": {"value": value}}) for value, rle in value_masks(numbers).items()]
     if any(coco_mask.area(to_rle(rle, size)) > numbers.size / 2 for _, rle, *_ in found):
         reading.note("label images in which an object is more than half of the picture (is the background 0 in them?)", file)
-    if _in_pieces(numbers):
+    values, pieces = number_pieces(numbers)
+    if (pieces > 1).sum() > len(values) / 2:
         reading.note(PIECES, file)
+    if numbers.dtype.itemsize == 1 and len(values) == 255 and (pieces > 1).any():
+        reading.note(WRAPPED, file)
     return Sample(image, found, file, size)
 
 
