@@ -157,6 +157,8 @@ def in_index(change):
 BROKEN = {
     "larger than 300 KB": (in_one(too_large), "01_one.ipynb: 3.. KB"),
     "no quoted sentence": (in_one(no_quote), "01_one.ipynb, cell 1: must be a title"),
+    "both sides of a merge": (in_one(lambda d: d["cells"][1]["source"].append("\n<<<<<<< ours\n")),
+                              "cell 2 .*holds both sides of a merge"),
     "no outputs": (in_one(no_outputs), "01_one.ipynb: no outputs are stored"),
     "execution count of a cell": (in_one(lambda d: d["cells"][2].update(execution_count=3)),
                                   r"cell 3 \('def one\(\).*has an execution count"),

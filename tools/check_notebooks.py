@@ -148,6 +148,12 @@ def check_head(nb: Notebook, root: Path):
         yield f"{nb.name}, cell 1: must be a title, '# ...', an empty line, and a quoted sentence, '> ...'; fix: edit it"
 
 
+def check_merged(nb: Notebook, root: Path):
+    for i, cell in enumerate(nb.cells):
+        if re.search(r"^(<{7}|>{7}) ", nb.source(cell), re.M):
+            yield f"{nb.at(i)}: holds both sides of a merge; fix: edit it"
+
+
 def check_outputs(nb: Notebook, root: Path):
     store = STORE.format(nb.name)
     if nb.code() and not any(c["outputs"] for _, c in nb.code()):
@@ -321,7 +327,7 @@ def problems(root: Path) -> list[str]:
             notebooks.append(Notebook(path))
         except (ValueError, KeyError, TypeError) as error:
             found.append(f"{path.relative_to(root).as_posix()}: is not a notebook ({type(error).__name__}: {error})")
-    for rule in (check_size, check_head, check_outputs, check_clean, check_folded, check_length, check_colab,
+    for rule in (check_size, check_head, check_merged, check_outputs, check_clean, check_folded, check_length, check_colab,
                  check_numbers):
         for nb in notebooks:
             found += rule(nb, root)
