@@ -85,7 +85,7 @@ def test_metadata_is_that_of_settings(built):
     needed = {re.match(r"[\w-]+", r)[0] for r in meta.get_all("Requires-Dist") if "extra ==" not in r}
     assert needed == {re.match(r"[\w-]+", r)[0] for r in CFG["requirements"].split()}
     extra = {re.match(r"[\w-]+", r)[0] for r in meta.get_all("Requires-Dist") if "extra ==" in r}
-    assert extra == {re.match(r"[\w-]+", r)[0] for r in CFG["dev_requirements"].split()}
+    assert extra - needed == {re.match(r"[\w-]+", r)[0] for r in CFG["dev_requirements"].split()}  # an extra may need newer ones
 
 
 def test_description_has_no_relative_link(built):
