@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .boxes import clip_boxes
-from .conv import conv_block, init_convs
+from .conv import Linear, conv_block, init_convs
 from .deltas import decode, encode
 from .matching import IGNORED, match, sample
 from .nms import nms_per_image
@@ -22,7 +22,7 @@ class BoxHead(nn.Module):
 
     def __init__(self, in_features: int, channels: int = 1024):  # in_features: channels of the pyramid · 7 · 7
         super().__init__()
-        self.fc6, self.fc7 = nn.Linear(in_features, channels), nn.Linear(channels, channels)
+        self.fc6, self.fc7 = Linear(in_features, channels), Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:  # (K, C, 7, 7) → (K, channels)
         return self.fc7(self.fc6(x.flatten(1)).relu_()).relu_()
@@ -102,5 +102,5 @@ class ConvBoxHead(nn.Sequential):
 
     def __init__(self, channels: int, size: int = 7, out: int = 1024, norm=nn.BatchNorm2d):  # norm: makes a norm layer
         convolutions = [conv_block(channels, channels, 3, norm, relu=True) for _ in range(4)]
-        super().__init__(*convolutions, nn.Flatten(), nn.Linear(channels * size * size, out), nn.ReLU(inplace=True))
+        super().__init__(*convolutions, nn.Flatten(), Linear(channels * size * size, out), nn.ReLU(inplace=True))
         init_convs(self, nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
