@@ -7,6 +7,7 @@ __all__ = ['EVERYTHING', 'take_turns', 'alternate', 'lively_state', 'networks', 
            'waits', 'network_runs', 'machine', 'save_figures', 'peak_memory', 'benchmark']
 
 # %% ../nbs/speed.ipynb #8f9ea98b
+import copy
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from .files import write_atomic
 from .data.shapes import scene
+from .network.graphs import with_graphs
 from .network.model import MaskRCNN
 from .network.roi_align import roi_align
 from .training.train import best_precision
@@ -159,6 +161,11 @@ def network_runs(state: dict, device: torch.device, images: list, targets: list,
         both = {name: network.train(mode == "training") for name, network in networks(state, device, **options).items()}
         runs[mode] = {f"{name} {kind}": partial(step, network, images, targets, kind == "bf16")
                       for kind in kinds for name, network in both.items()}
+        if mode == "inference" and device.type == "cuda":
+            graphed = with_graphs(copy.deepcopy(both["ours"]))
+            for kind in kinds:
+                runs[mode][f"ours graphs {kind}"] = run = partial(step, graphed, images, targets, kind == "bf16")
+                run(), run()  # at the second meeting it records
     runs["inference"]["ours single level fp32"] = partial(step, single, images, targets)
     return runs
 

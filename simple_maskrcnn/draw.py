@@ -238,7 +238,7 @@ STAGES = {  # a place on the map and the modules that build it, in reading order
     "inference": ("predict", "outputs", "trace", "stages", "views", "gallery", "explore", "pictures",
                   "export"),
 }
-WHOLE = ("model", "weights")  # modules that belong to the whole network
+WHOLE = ("model", "weights", "graphs")  # modules that belong to the whole network
 BESIDE = {"training": ("optim", "checkpoint", "train", "own_pictures", "run", "labelme", "preflight", "recipe"),
           "evaluation": ("ap", "evaluate", "mistakes", "evaluators", "tiles")}
 

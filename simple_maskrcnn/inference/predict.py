@@ -58,12 +58,13 @@ def _detect(model: MaskRCNN, image: Tensor, score_threshold: float | None, limit
     "What a network finds in one picture, or in one window of it."
     with evaluation_mode(model):
         (result,) = model.predict([image.to(next(model.parameters()).device)], paste=False, **limits)
+    result = {key: value.cpu() for key, value in result.items()}
     boxes, labels, scores = (result[key] for key in ("boxes", "labels", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError("the network's boxes or scores are not finite; look at its weights")
     limits = model.score_thresholds if score_threshold is None else [score_threshold] * (model.num_classes - 1)
     keep = (scores >= scores.new_tensor([1, *limits])[labels]) & (boxes[:, 2:] - boxes[:, :2] > 0.1).all(1)  # no thinner ones
-    result = {key: value[keep].cpu() for key, value in result.items()}
+    result = {key: value[keep] for key, value in result.items()}
     result["masks"] = encode_masks(result["masks"], result["boxes"], tuple(image.shape[-2:]), exact=model.exact_masks)
     return Detections(result, image.shape[-2:], model.class_names, model.category_of)
 

@@ -91,7 +91,10 @@ class GeneralizedRCNN(nn.Module):
         if targets is not None:
             check_targets(images, targets, self.roi_heads.box_predictor.cls_score.out_features)
             targets = without_crowds(targets)
-        batch, sizes, targets = self.transform(images, targets)
+        return self.look(*self.transform(images, targets))
+
+    def look(self, batch: Tensor, sizes: list[tuple], targets: list[dict] | None = None) -> Features:
+        "`features` of a batch on its canvas, `[B, C, H, W]`."
         batch = batch.to(self.backbone.body.conv1.weight.dtype)  # float32, unless the network is in half precision
         maps, strides = self.backbone(batch), self.backbone.strides
         table = feature_table(maps)
@@ -112,6 +115,10 @@ class GeneralizedRCNN(nn.Module):
         proposals = self.rpn.propose(*features.rpn, sizes, training=False)
         results = self.roi_heads.detect(features.pool, proposals, sizes, **limits)
         del features  # its memory, for the masks
+        return self.in_pixels(results, images, sizes, paste)
+
+    def in_pixels(self, results: list[dict], images: list[Tensor], sizes: list[tuple], paste: bool) -> list[dict]:
+        "Detections on the canvas become those of `images`, which have `sizes` there."
         for result, shape, size in zip(results, [tuple(image.shape[-2:]) for image in images], sizes):
             result["boxes"] = resize_boxes(result["boxes"], size, shape)
             if paste:
