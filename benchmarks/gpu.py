@@ -15,14 +15,16 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "recipes")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "recipes"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nuclei import load
 
 from simple_maskrcnn import eval_transforms, evaluate, load_model
 from simple_maskrcnn.bench import machine, save_figures
 from simple_maskrcnn.network.graphs import with_graphs
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*words) -> None:
@@ -43,7 +45,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--epochs", type=int, default=120)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results", help="folder of the JSONs (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results", help="default: %(default)s")
     args = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("PyTorch sees no CUDA device here")
@@ -51,7 +53,8 @@ def main():
     name = "-".join(torch.cuda.get_device_name().lower().split()[:2])
     for size, rounds in ((1, 8), (8, 4)):
         end = f"-batch-{size}" * (size > 1)
-        run("-m", "simple_maskrcnn.cli", "bench", "--rounds", rounds, "--batch-size", size, "--json", out / f"model-{name}{end}.json")
+        run("-m", "simple_maskrcnn.cli", "bench", "--rounds", rounds, "--batch-size", size, "--json",
+            out / f"model-{name}{end}.json")
     if args.data:
         data, folder, start = args.data.resolve(), ROOT / "runs/nuclei-gpu", time.perf_counter()
         run("recipes/nuclei.py", "--data", data, "--wide", "--epochs", args.epochs, "--batch-size", 16, "--out", folder)

@@ -4,6 +4,9 @@ Each turn is a whole call of `fit` with two processes and two pictures each, fro
 speed is the median over its steps, without the first ten. The losses of the first 50 steps stand beside each other: at first only
 roundings differ; later a rounding decides now and then which boxes are drawn.
 
+Then one step of each build is taken apart by PyTorch's profiler: forward, backward and the move of the weights for two
+pictures, on one thread.
+
 usage: python benchmarks/training.py --before DIR [--data DIR] [--rounds N] [--json FILE]
        --before: a checkout of the earlier build; --data: as of recipes/nuclei.py, without it only the demo is measured
 """
@@ -23,17 +26,18 @@ sys.path += [str(ROOT), str(ROOT / "tools"), str(ROOT / "recipes")]  # behind PY
 
 WARM, COMPARED = 10, 50  # steps that are not timed; whose losses are compared
 STEPS = {"demo": 80, "nuclei": 30}
+APART = 20  # steps that the profiler sees
+KINDS = {"convolutions and their gradients": {"aten::mkldnn_convolution", "aten::convolution_backward", "aten::_convolution",
+                                              "aten::_slow_conv2d_forward", "aten::_slow_conv2d_backward"},
+         "matrix products": {"aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise"},
+         "copies": {"aten::copy_"}}
 
 
-def work(part: str, precision: str, data: Path, folder: Path) -> None:
-    """A process of one turn."""
+def prepare(part: str, data: Path) -> tuple:  # the pictures, the network with its first weights, the learning rate
     import torch
-    from torch.utils.data import Subset
 
-    from simple_maskrcnn import fit, maskrcnn, train_transforms
-    from simple_maskrcnn.training.train import make_accelerator
+    from simple_maskrcnn import maskrcnn, train_transforms
 
-    accelerator = make_accelerator(precision)
     if part == "demo":
         from demo import NETWORK, read
 
@@ -43,19 +47,61 @@ def work(part: str, precision: str, data: Path, folder: Path) -> None:
 
         train, lr = load(data, "train", train_transforms(vertical_flip=0.5, rotate90=True, crop=256, min_area=10)), 1e-3
     torch.manual_seed(0)
-    fit(maskrcnn(len(train.class_names), **NETWORK), Subset(train, range(4 * STEPS[part])), epochs=1, batch_size=2, lr=lr,
-        optimizer="adamw", ema=0.99, log_every=1, output_dir=folder, accelerator=accelerator)
+    return train, maskrcnn(len(train.class_names), **NETWORK), lr
+
+
+def work(part: str, precision: str, data: Path, folder: Path) -> None:
+    """A process of one turn."""
+    from torch.utils.data import Subset
+
+    from simple_maskrcnn import fit
+    from simple_maskrcnn.training.train import make_accelerator
+
+    accelerator, (train, model, lr) = make_accelerator(precision), prepare(part, data)
+    fit(model, Subset(train, range(4 * STEPS[part])), epochs=1, batch_size=2, lr=lr, optimizer="adamw", ema=0.99, log_every=1,
+        output_dir=folder, accelerator=accelerator)
     accelerator.end_training()
+
+
+def take_apart(part: str, precision: str, data: Path) -> None:
+    """Print how many operations a step runs, and the milliseconds of each kind."""
+    import torch
+    from torch.profiler import profile
+
+    train, model, lr = prepare(part, data)
+    optimizer, items = torch.optim.AdamW(model.train().parameters(), lr, fused=True), [train[i] for i in range(2 * APART)]
+
+    def steps():
+        for pair in zip(items[::2], items[1::2]):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                losses = model(*map(list, zip(*pair)))
+            sum(losses.values()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    steps()
+    with profile() as seen:
+        steps()
+    total, count = dict.fromkeys([*KINDS, "all others"], 0.0), 0
+    for event in seen.key_averages():
+        kind = next((kind for kind, words in KINDS.items() if event.key in words), "all others")
+        total[kind] += event.self_cpu_time_total / 1000 / APART
+        count += event.count * event.key.startswith("aten::")
+    print(json.dumps({"operations": round(count / APART), **{kind: round(ms, 1) for kind, ms in total.items()}}))
+
+
+def run(build: Path, *command) -> str:  # what a process prints that imports this build
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(build), "OMP_NUM_THREADS": "1"})
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    return done.stdout
 
 
 def turn(build: Path, part: str, precision: str, data: Path) -> tuple[float, list[float]]:  # steps a second; losses
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, "--part", part,
-                   "--precision", precision, "--data", data, "--folder", folder]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True,
-                              env=os.environ | {"PYTHONPATH": str(build), "OMP_NUM_THREADS": "1"})
-        if done.returncode:
-            raise SystemExit(done.stderr[-3000:])
+        run(build, sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, "--part", part,
+            "--precision", precision, "--data", data, "--folder", folder)
         records = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
     records = [record for record in records if "images_per_s" in record]
     return (statistics.median(record["images_per_s"] for record in records[WARM:]) / 4,
@@ -69,7 +115,9 @@ def race(part: str, precision: str, builds: dict[str, Path], data: Path, rounds:
     return {"row": f"{part}, {precision}", "steps_per_s": {name: round(statistics.median(one[name][0] for one in turns), 2)
                                                            for name in builds},
             "ratio": round(statistics.median(ratios), 2), "range": [round(ratios[0], 2), round(ratios[-1], 2)],
-            "losses": {name: turns[0][name][1] for name in builds}}
+            "losses": {name: turns[0][name][1] for name in builds},
+            "step": {name: json.loads(run(build, sys.executable, __file__, "--part", part, "--precision", precision, "--data",
+                                          data).splitlines()[-1]) for name, build in builds.items()}}
 
 
 def main():
@@ -82,7 +130,8 @@ def main():
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:
-        return work(args.part, args.precision, args.data, args.folder)
+        return work(args.part, args.precision, args.data, args.folder) if args.folder else take_apart(
+            args.part, args.precision, args.data)
     if not args.before:
         parser.error("give --before, a checkout of the earlier build")
     from demo import SIZE, WORLD

@@ -167,11 +167,21 @@ def _warn_of_objects(dataset: Dataset, max_detections: int) -> None:
     parts = [behind(part) for part in parts_of(dataset)]
     if not all(isinstance(data, CocoDataset) for data, _ in parts):
         return
-    singles = [data._labels[data.own(i)][data._crowd[data.own(i)] == 0] for data, indices in parts for i in indices]
-    most = [int(np.bincount(labels).max(initial=0)) for labels in singles]  # of one class
-    if not any(most):
+    objects = [np.column_stack([x[data.own(i)] for x in (data._crowd, data._labels, data._boxes)]) for data, indices in parts
+               for i in indices]
+    singles = [rows[rows[:, 0] == 0] for rows in objects]
+    most = [int(np.bincount(rows[:, 1].astype(int)).max(initial=0)) for rows in singles]  # of one class
+    count, crowds, twice = (sum(map(len, singles)), sum(map(len, objects)) - sum(map(len, singles)),
+                            sum(len(rows) - len(np.unique(rows, axis=0)) for rows in singles if len(rows) > 1))
+    if not count:
         warnings.warn("no image has an object, crowds not counted: there is nothing to measure", stacklevel=3)
-    elif many := sum(n > max_detections for n in most):
+    elif 2 * crowds > count:
+        warnings.warn(f"{crowds} of {count + crowds} annotations have iscrowd 1 and are not looked for; those of single objects "
+                      "should have 0", stacklevel=3)
+    if twice:
+        warnings.warn(f"{twice} objects are annotated twice, with the same class and box, but can be found once: look at check",
+                      stacklevel=3)
+    if many := sum(n > max_detections for n in most):
         warnings.warn(f"in {many} images a class has more objects, up to {max(most)}, than the {max_detections} detections that "
                       f"count: even a perfect network gets less than AP 1; give max_detections={max(most)}", stacklevel=3)
 

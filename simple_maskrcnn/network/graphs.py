@@ -8,7 +8,6 @@ __all__ = ['nms_rounds', 'fixed_detections', 'fixed_predict', 'GraphPredict', 'w
 # %% ../../nbs/network/16_graphs.ipynb #grap0004
 import threading
 from collections import OrderedDict
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,8 +17,7 @@ from .boxes import box_iou, clip_boxes
 from .conv import map_geometry
 from .deltas import decode
 from .mask_head import class_mask_logits
-from .model import MaskRCNN, RoIHeads
-from .nms import batched_nms
+from .model import MaskRCNN
 from .proposals import rank
 from .transform import check_images, images_finite
 
@@ -72,8 +70,8 @@ def fixed_predict(
     model: MaskRCNN, batch: Tensor, limits: Tensor,  # the canvas `[B, C, H, W]`; height and width of each image on it, `[B, 2]`
     most: int = 2048, rounds: int = 16, **detection,  # as of `fixed_detections`
 ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-    """Boxes `[B, D, 4]`, labels and scores `[B, D]`, masks `[B, D, 28, 28]`, and int64 `[B + 1]`: how many count in each image, and
-    1 if rows and rounds were enough, else 0. Beside these `kept`."""
+    """Boxes `[B, D, 4]`, labels and scores `[B, D]`, masks `[B, D, 28, 28]`, and int64 `[B + 1]`: how many count in each image,
+    and 1 if rows and rounds were enough, else 0. Beside these `kept`."""
     heads, rpn, settled = model.roi_heads, model.rpn, []
 
     def suppress(boxes):
@@ -123,7 +121,7 @@ class GraphPredict:
             with torch.cuda.graph(graph, pool=self.pool):
                 outputs, kept = run(*inputs)
         except RuntimeError as error:
-            raise RuntimeError("this network can't be recorded as a CUDA graph, perhaps for a part of your own that asks the device "
+            raise RuntimeError("this network can't be recorded as a CUDA graph, perhaps since a part of your own asks the device "
                                f"for a value; use it without with_graphs: {error}") from error
         self.pool = graph.pool()  # graphs run one after the other, and can work in the same memory
         return graph, inputs, outputs, kept
