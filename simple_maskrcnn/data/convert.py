@@ -11,7 +11,6 @@ import glob
 import json
 import os
 import warnings
-from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
@@ -241,12 +240,16 @@ def _of_coco(
     for part, file in coco_parts(files, folder).items():
         content = tidy_coco(read_json(file), file, reading, known, part)
         tidied[part] = content, *load_coco(file, content)[1:3], file
-    paths = [image["file_name"] for content, *_ in tidied.values() for image in content["images"]]
-    for path, n in Counter(paths).items():
-        if n > 1 and path in known.guessed:
+    listed = {}  # picture → the files of the records that have it
+    for content, *_, file in tidied.values():
+        for image in content["images"]:
+            listed.setdefault(image["file_name"], []).append(printable(file.name))
+    for path, names in listed.items():
+        if len(names) > 1 and path in known.guessed:
             with reading.at(path):
-                raise ValueError(f"{n} records have this picture, and one of them names a picture that is not there")
-    root = image_root(paths, known.folder)
+                raise ValueError(f"{len(names)} records have this picture, in {' and '.join(dict.fromkeys(names))}: " + (
+                    "give the one file that is meant" if len({*names}) > 1 else "one of them names a picture that is not there"))
+    root = image_root([*listed], known.folder)
     contents = {part: finished_coco(content, *more[1:], root, reading) for part, (content, *more) in tidied.items()}
     for part in contents if classes else []:
         contents[part] = with_classes(contents[part], classes, *tidied[part][1:], reading)

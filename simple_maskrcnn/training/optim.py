@@ -28,9 +28,10 @@ def make_optimizer(
     learning = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in learning if (p.ndim > 1) == pulled], "weight_decay": decay * pulled}
               for pulled in (True, False)]
+    fused = all(p.device.type in ("cpu", "cuda") for p in learning) or None  # one pass; None: as PyTorch chooses
     if name == "sgd":
-        return torch.optim.SGD(groups, lr, momentum)
-    return torch.optim.AdamW(groups, lr, fused=all(p.is_cpu for p in learning) or None)  # one pass; None: as PyTorch chooses
+        return torch.optim.SGD(groups, lr, momentum, fused=fused)
+    return torch.optim.AdamW(groups, lr, fused=fused)
 
 # %% ../../nbs/training/01_optim.ipynb #5251c4cd
 REFERENCE = {"sgd": (0.02, 16, 1.0), "adamw": (8e-4, 16, 0.5)}  # a learning rate, its images a step, and the power
