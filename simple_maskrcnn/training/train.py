@@ -73,12 +73,12 @@ def train_step(
     for seed in seeds:
         images, targets = send_to_device(next(batches), accelerator.device, non_blocking=accelerator.device.type == "cuda")
         seen += [target.get("image_id") for target in targets]
-        torch.manual_seed(seed)
+        (torch.default_generator if accelerator.device.type == "cpu" else torch).manual_seed(seed)
         with accelerator.accumulate(model):
             losses = model(images, targets)
             accelerator.backward(sum(losses.values()))
         total = total + torch.stack([loss.detach() for loss in losses.values()]) / len(seeds)
-    norm = accelerator.clip_grad_norm_(model.parameters(), clip_norm or np.inf)
+    norm = accelerator.clip_grad_norm_((p for group in optimizer.param_groups for p in group["params"]), clip_norm or np.inf)
     *means, norm, stops = accelerator.reduce(torch.stack([*total, norm, torch.full_like(norm, stop)]), "mean").tolist()
     if not np.isfinite(means if accelerator.scaler else [*means, norm]).all():  # float16: the scaler leaves the step out
         bad = tensors_not_finite(dict(model.named_parameters()))
