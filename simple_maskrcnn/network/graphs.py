@@ -7,7 +7,7 @@ __all__ = ['nms_rounds', 'fixed_detections', 'fixed_predict', 'GraphPredict', 'w
 
 # %% ../../nbs/network/16_graphs.ipynb #grap0004
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ def fixed_detections(
     (b, p), classes = there.shape, logits.shape[1]
     score = logits.float().softmax(-1)[:, 1:].reshape(b, -1)  # (B, P*(C - 1)): class 0, the background, is no candidate
     score = score.where((score > score_thresh) & there.repeat_interleave(classes - 1, 1), -1)
-    enough = ((score >= 0).sum(1) <= most).all()
+    all_there = (score >= 0).sum(1) <= most  # (B,)
     score, place = (x[:, :most] for x in score.sort(dim=1, descending=True, stable=True))  # (B, M)
     roi, label = place // (classes - 1), place % (classes - 1) + 1
     delta = deltas.view(b, p * classes, 4).take_along_dim((roi * classes + label)[..., None], 1)  # (B, M, 4)
@@ -63,7 +63,8 @@ def fixed_detections(
     keep &= good
     best = (~keep).byte().argsort(dim=1, stable=True)[:, :detections_per_img]  # (B, D): those that stay first
     boxes, label, score = boxes.take_along_dim(best[..., None], 1), label.gather(1, best), score.gather(1, best)
-    return boxes, label, score, keep.sum(1).clamp(max=detections_per_img), settled & enough
+    counts = keep.sum(1).clamp(max=detections_per_img)
+    return boxes, label, score, counts, settled & (all_there | (counts == detections_per_img)).all()
 
 # %% ../../nbs/network/16_graphs.ipynb #grap0013
 def fixed_predict(
@@ -98,31 +99,32 @@ class GraphPredict:
 
     def __init__(self, model: MaskRCNN, keep: int = 16, most: int = 2048, rounds: int = 16):
         self.model, self.keep, self.fixed = model, keep, {"most": most, "rounds": rounds}
-        self.graphs, self.met, self.pool, self.lock = OrderedDict(), set(), None, threading.Lock()
+        self.graphs, self.met, self.lock = OrderedDict(), set(), threading.Lock()
+        self.pool, self.done, self.streams = None, None, defaultdict(torch.cuda.Stream)  # a stream to record on for each device
 
     def __reduce__(self):  # a copy, and what goes to another process, records for itself
         return type(self), (self.model, self.keep, *self.fixed.values())
 
     def _key(self, batch, detection) -> tuple:
-        m, heads, kind = self.model, self.model.roi_heads, batch.device.type
-        parts = m.backbone, m.rpn, heads.box_head, heads.box_predictor, heads.mask_head, heads.mask_predictor
+        m, kind = self.model, batch.device.type
         cast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
-        return (batch.shape, batch.device, cast, *(next(part.parameters()).data_ptr() for part in parts), m.rpn.top_n,
-                m.rpn.nms_thresh, m.rpn.score_thresh, *sorted((heads.detection | detection).items()))
+        parts = tuple((part.training, *(x.data_ptr() for own in (part._parameters, part._buffers) for x in own.values()
+                                        if x is not None)) for part in m.modules())
+        return (batch.shape, batch.device, cast, parts, m.rpn.anchor_generator, m.rpn.top_n, m.rpn.nms_thresh,
+                m.rpn.score_thresh, *sorted((m.roi_heads.detection | detection).items()))
 
     def _record(self, batch, limits, run) -> tuple:
-        inputs, stream, graph = (batch.clone(), limits.clone()), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        inputs, graph, stream = (batch.clone(), limits.clone()), torch.cuda.CUDAGraph(), self.streams[batch.device]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(stream):  # left again also where recording fails
             for _ in range(3):  # until the libraries have chosen their programs
                 run(*inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        try:
-            with torch.cuda.graph(graph, pool=self.pool):
-                outputs, kept = run(*inputs)
-        except RuntimeError as error:
-            raise RuntimeError("this network can't be recorded as a CUDA graph, perhaps since a part of your own asks the device "
-                               f"for a value; use it without with_graphs: {error}") from error
+            try:  # thread_local: meanwhile other threads may ask for memory
+                with torch.cuda.graph(graph, self.pool, stream, capture_error_mode="thread_local"):
+                    outputs, kept = run(*inputs)
+            except RuntimeError as error:
+                raise RuntimeError("this network can't be recorded as a CUDA graph, perhaps since a part of your own asks the "
+                                   f"device for a value; use it without with_graphs: {error}") from error
         self.pool = graph.pool()  # graphs run one after the other, and can work in the same memory
         return graph, inputs, outputs, kept
 
@@ -135,20 +137,25 @@ class GraphPredict:
         if not batch.is_cuda:
             return run(batch, limits)[0]
         with self.lock, torch.cuda.device(batch.device):
+            if self.done:  # the last replay, perhaps on the stream of another thread
+                self.done.wait()
             if (key := self._key(batch, detection)) not in self.graphs:
                 if key not in self.met:
                     self.met.add(key)
                     return run(batch, limits)[0]
                 self.graphs[key] = self._record(batch, limits, run)
                 while len(self.graphs) > self.keep:
-                    self.graphs.popitem(last=False)
+                    self.met.discard(self.graphs.popitem(last=False)[0])
             self.graphs.move_to_end(key)
             graph, inputs, outputs, _ = self.graphs[key]
             for place, value in zip(inputs, (batch, limits)):
                 place.copy_(value)
             graph.replay()
-            return [x.clone() for x in outputs]  # the next replay writes to the same place
+            results = [x.clone() for x in outputs]  # the next replay writes to the same place
+            self.done = torch.cuda.current_stream().record_event()
+            return results
 
+    @torch.inference_mode(False)  # outside of it nobody could write to inputs that were made inside
     @torch.no_grad()
     def __call__(self, images: list[Tensor], paste: bool = True, **detection) -> list[dict]:
         "As `predict` of the network."
