@@ -59,6 +59,7 @@ def main():
         data, folder, start = args.data.resolve(), ROOT / "runs/nuclei-gpu", time.perf_counter()
         run("recipes/nuclei.py", "--data", data, "--wide", "--epochs", args.epochs, "--batch-size", 16, "--out", folder)
         minutes = round((time.perf_counter() - start) / 60, 1)
+        ap(folder, data, False, False)  # warms up
         rows = [ap(folder, data, graphs, bf16) for bf16 in (False, True) for graphs in (False, True)]
         save_figures(out / f"ap-{name}.json", "python benchmarks/gpu.py",
                      machine() | {"epochs": args.epochs, "minutes_in_all": minutes, "rows": rows})

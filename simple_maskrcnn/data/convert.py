@@ -244,11 +244,14 @@ def _of_coco(
     for content, *_, file in tidied.values():
         for image in content["images"]:
             listed.setdefault(image["file_name"], []).append(printable(file.name))
+    if shared := [path for path, names in listed.items() if len({*names}) > 1]:
+        where = " and ".join(dict.fromkeys(listed[shared[0]]))
+        raise ValueError(f"{len(shared)} pictures are listed in two files, the first is {printable(shared[0])} in {where}: each has "
+                         "a part of the objects, or one is wrong; give the one file that is meant")
     for path, names in listed.items():
         if len(names) > 1 and path in known.guessed:
             with reading.at(path):
-                raise ValueError(f"{len(names)} records have this picture, in {' and '.join(dict.fromkeys(names))}: " + (
-                    "give the one file that is meant" if len({*names}) > 1 else "one of them names a picture that is not there"))
+                raise ValueError(f"{len(names)} records have this picture, and one of them names a picture that is not there")
     root = image_root([*listed], known.folder)
     contents = {part: finished_coco(content, *more[1:], root, reading) for part, (content, *more) in tidied.items()}
     for part in contents if classes else []:

@@ -10,9 +10,11 @@ __all__ = ['INPUT', 'OUTPUTS', 'PRECISIONS', 'OLDEST', 'without_norms', 'to_canv
 import copy
 import hashlib
 import json
+import os
 import tempfile
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -232,6 +234,14 @@ def _quantised(proto, pictures: Iterable[Tensor]):  # of `onnx`; `[C, H, W]`, fl
         return onnx.load(small)
 
 
+def _is_export(path: str | Path) -> bool:
+    import onnx
+
+    with suppress(Exception):  # no ONNX at all
+        return "settings" in {fact.key for fact in onnx.load(path, load_external_data=False).metadata_props}
+    return False
+
+
 def to_onnx(
     model: MaskRCNN,
     path: str | Path,  # of the file, such as out.onnx
@@ -252,6 +262,8 @@ def to_onnx(
         raise ValueError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
     if precision == "int8" and not (pictures := list(pictures)):
         raise ValueError("precision='int8' needs pictures, from which the range of the values is taken: a dozen will do")
+    if os.path.lexists(path) and not _is_export(path):
+        raise ValueError(f"{printable(path)} is there already, and no file of `export`: nothing was changed; give another name")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PyTorch, about itself

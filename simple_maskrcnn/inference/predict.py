@@ -24,6 +24,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import ahead, hold, printable, progress_bar, write_atomic
+from ..data.coco import intact, sealed
 from ..data.bands import bands_of, beyond, reach
 from ..data.images import read_image, which_pages
 from ..data.pairs import SUFFIXES
@@ -155,7 +156,8 @@ def _gather(content: dict, done: dict, records: dict, ids: dict) -> dict:
 
 
 def _write(content: dict, output_dir: Path) -> None:
-    write_atomic(output_dir / OWN[""], json.dumps(content).encode())
+    rest = {part: value for part, value in content.items() if part != "info"}
+    write_atomic(output_dir / OWN[""], json.dumps(sealed(rest, **content["info"])).encode())
 
 
 def _seal(path: Path) -> str:
@@ -187,14 +189,21 @@ def _finish(content: dict, output_dir: Path, kinds: list[str], *measure) -> None
         _write(content | {"whole": content.get("whole", {}) | seals}, output_dir)
 
 
+def _edited(path: Path) -> str:
+    return (f"{printable(path)} was changed after it was written, and would be replaced: nothing was changed; give another "
+            "output_dir")
+
+
 def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume: bool, kinds: list[str]) -> dict:
     """Name → record and annotations of the pictures that an earlier call has done with the same network and settings, the
     head of `content`, and in all formats (`kinds`). All other results of earlier calls are removed."""
     old = claim(output_dir, [OWN[kind] for kind in ("", *kinds)], OWN[""], is_result) or {"images": [], "annotations": []}
-    before = formats_of(old)
+    if not intact({"info": {}} | old):
+        raise ValueError(_edited(output_dir / OWN[""]))
+    was, before = {key: value for key, value in old.get("info", {}).items() if key != "content"}, formats_of(old)
     claim(output_dir, [OWN[kind] for kind in kinds if kind not in before], "", bool)  # nor what no earlier call wrote
     content["formats"] = sorted(before | {*kinds})
-    same = resume and all(old.get(key) == content[key] for key in ("info", "categories"))
+    same = resume and (was, old.get("categories")) == (content["info"], content["categories"])
     things, done, stale = {record["id"]: [] for record in old["images"]}, {}, []
     for thing in old["annotations"]:
         things[thing["image_id"]].append(thing)
@@ -216,8 +225,7 @@ def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume
     again = [(whole[kind], seals.get(kind)) for kind in whole if kind in kinds]
     late = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or again else 0  # of earlier versions, which left no digest
     if edited := [path for path, seal in stale + again if (_seal(path) != seal if seal else path.stat().st_mtime > late)]:
-        raise ValueError(f"{printable(edited[0])} was changed after it was written, and would be replaced: nothing was changed; "
-                         "give another output_dir")
+        raise ValueError(_edited(edited[0]))
     gone = [kind for kind in old_ones if kind not in kinds and not PLACES[kind][1]]
     content |= {"formats": sorted({*content["formats"]} - {*gone}), "whole": {k: seals[k] for k in seals if k not in old_ones}}
     _write(found | {key: content[key] for key in ("formats", "whole")}, output_dir)
@@ -226,7 +234,9 @@ def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume
     for kind in gone:
         warnings.warn(f"{WHOLE[kind]} was not of these pictures and settings, and was removed; give to={kind} to have it anew",
                       stacklevel=3)
-    if gone := {record["file_name"] for record in old["images"]} - records.keys():
+    elsewhere = was.get("image_dir") != content["info"]["image_dir"]  # the same name may be another picture
+    if gone := [name for name, file in ((record["file_name"], record.get("file")) for record in old["images"])
+                if name not in records or elsewhere and file != records[name]["file"]]:
         warnings.warn(f"{output_dir} had results of {len(gone)} other pictures, which were removed; to keep such results, give "
                       "another output_dir", stacklevel=3)
     return done

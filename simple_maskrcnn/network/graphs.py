@@ -26,7 +26,7 @@ def nms_rounds(
     boxes: Tensor,  # `[G, N, 4]`: G groups, in each of them by falling score; a box without area suppresses nobody
     iou_threshold: float,
     labels: Tensor | None = None,  # `[G, N]`: a box only suppresses those of its own label
-    rounds: int = 16,
+    rounds: int = 24,
 ) -> tuple[Tensor, Tensor]:  # bool `[G, N]`: which boxes stay; bool: were the rounds enough for all
     "Non-maximum suppression in each group, without asking the device."
     over = box_iou(boxes, boxes) > iou_threshold
@@ -69,7 +69,7 @@ def fixed_detections(
 # %% ../../nbs/network/16_graphs.ipynb #grap0013
 def fixed_predict(
     model: MaskRCNN, batch: Tensor, limits: Tensor,  # the canvas `[B, C, H, W]`; height and width of each image on it, `[B, 2]`
-    most: int = 2048, rounds: int = 16, **detection,  # as of `fixed_detections`
+    most: int = 2048, rounds: int = 24, **detection,  # as of `fixed_detections`
 ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
     """Boxes `[B, D, 4]`, labels and scores `[B, D]`, masks `[B, D, 28, 28]`, and int64 `[B + 1]`: how many count in each image,
     and 1 if rows and rounds were enough, else 0. Beside these `kept`."""
@@ -97,7 +97,7 @@ def fixed_predict(
 class GraphPredict:
     "In place of a network's `predict`: the same results, and on a CUDA device recorded graphs for the shapes that come back."
 
-    def __init__(self, model: MaskRCNN, keep: int = 16, most: int = 2048, rounds: int = 16):
+    def __init__(self, model: MaskRCNN, keep: int = 16, most: int = 2048, rounds: int = 24):
         self.model, self.keep, self.fixed = model, keep, {"most": most, "rounds": rounds}
         self.graphs, self.met, self.lock = OrderedDict(), set(), threading.Lock()
         self.pool, self.done, self.streams = None, None, defaultdict(torch.cuda.Stream)  # a stream to record on for each device
