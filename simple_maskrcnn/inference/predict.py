@@ -24,19 +24,18 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from ..evaluation.ap import coco_objects
 from ..files import ahead, hold, printable, progress_bar, write_atomic
-from ..data.coco import intact, sealed
 from ..data.bands import bands_of, beyond, reach
 from ..data.images import read_image, which_pages
 from ..data.pairs import SUFFIXES
-from ..evaluation.evaluate import check_finite, claim, evaluation_mode
+from ..evaluation.evaluate import check_finite, evaluation_mode
 from ..network.mask_head import encode_masks
 from ..network.model import MaskRCNN, maskrcnn
 from ..network.transform import check_settings
 from ..draw import default_device, show_image
 from simple_maskrcnn.inference.outputs import (
-    PLACES, WHOLE, Detections, categories, check_formats, draw_result, ids_in, result_file, write_folder, write_picture,
+    Detections, categories, check_formats, draw_result, ids_in, result_file, write_picture,
 )
-from .pictures import OWN, Picture, by_window, find_images, formats_of, is_result, stamped, to_image
+from .pictures import OWN, Picture, by_window, find_images, finish, gather, seals_of, stamped, take_over, to_image, write_list
 from .export import OnnxNetwork
 from ..evaluation.tiles import detect_tiles, judge_limits, tile_size
 from ..network.weights import PUBLISHED
@@ -145,30 +144,6 @@ def _head(model: MaskRCNN, records: dict, annotations: str | Path | None, **info
     return {"info": info, "categories": categories(class_names, category_of)}, ids, category_of
 
 
-def _gather(content: dict, done: dict, records: dict, ids: dict) -> dict:
-    "The content of predictions.json: what is done, in the order of the names, with new numbers."
-    images, annotations = [], []
-    for name in filter(done.__contains__, records):
-        record, things = done[name]
-        images.append({"id": ids.get(name, len(images) + 1), **record})
-        annotations += [thing | {"id": k, "image_id": images[-1]["id"]} for k, thing in enumerate(things, len(annotations) + 1)]
-    return content | {"images": images, "annotations": annotations}
-
-
-def _write(content: dict, output_dir: Path) -> None:
-    rest = {part: value for part, value in content.items() if part != "info"}
-    write_atomic(output_dir / OWN[""], json.dumps(sealed(rest, **content["info"])).encode())
-
-
-def _seal(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _seals(output_dir: Path, kinds: Iterable[str], output: str) -> dict[str, str]:
-    "Format → a digest of the result of one picture, by which a later call knows whether somebody has corrected it."
-    return {kind: _seal(path) for kind in kinds if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()}
-
-
 def _write_one(output_dir, kinds, record, names, class_names, root, name, image, result) -> tuple[dict, list[dict]]:
     "Write what was found in one picture → its record and annotations."
     if "overlays" in kinds:
@@ -178,68 +153,7 @@ def _write_one(output_dir, kinds, record, names, class_names, root, name, image,
     things = [thing | {"id": number} for number, thing in enumerate(things, start=1)]  # as in the label image
     record = {"file_name": name, "height": result.size[0], "width": result.size[1], **record}
     write_picture(output_dir, kinds, record, things, names, root / name)
-    return record | {"results": _seals(output_dir, kinds, record["output"])}, things
-
-
-def _finish(content: dict, output_dir: Path, kinds: list[str], *measure) -> None:
-    "Write predictions.json and the files that stand for all pictures, then once more with the digests of these."
-    _write(content, output_dir)
-    write_folder(output_dir, kinds, content, *measure)
-    if seals := {kind: _seal(path) for kind in kinds if kind in WHOLE and (path := output_dir / WHOLE[kind]).is_file()}:
-        _write(content | {"whole": content.get("whole", {}) | seals}, output_dir)
-
-
-def _edited(path: Path) -> str:
-    return (f"{printable(path)} was changed after it was written, and would be replaced: nothing was changed; give another "
-            "output_dir")
-
-
-def _take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume: bool, kinds: list[str]) -> dict:
-    """Name → record and annotations of the pictures that an earlier call has done with the same network and settings, the
-    head of `content`, and in all formats (`kinds`). All other results of earlier calls are removed."""
-    old = claim(output_dir, [OWN[kind] for kind in ("", *kinds)], OWN[""], is_result) or {"images": [], "annotations": []}
-    if not intact({"info": {}} | old):
-        raise ValueError(_edited(output_dir / OWN[""]))
-    was, before = {key: value for key, value in old.get("info", {}).items() if key != "content"}, formats_of(old)
-    claim(output_dir, [OWN[kind] for kind in kinds if kind not in before], "", bool)  # nor what no earlier call wrote
-    content["formats"] = sorted(before | {*kinds})
-    same = resume and (was, old.get("categories")) == (content["info"], content["categories"])
-    things, done, stale = {record["id"]: [] for record in old["images"]}, {}, []
-    for thing in old["annotations"]:
-        things[thing["image_id"]].append(thing)
-    for record in old["images"]:
-        name, output = record["file_name"], record["output"]
-        if same and {key: record.get(key) for key in ("output", "file")} == records.get(name) and all(
-                result_file(output_dir, kind, output).is_file() for kind in kinds if PLACES[kind][1]):
-            done[name] = {key: value for key, value in record.items() if key != "id"}, things[record["id"]]
-        elif not Path(output).is_absolute() and ".." not in Path(output).parts:
-            seals = record.get("results", {})
-            stale += [(path, seals.get(kind)) for kind in before
-                      if PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()]
-    whole = {kind: path for kind in before & WHOLE.keys() if (path := output_dir / WHOLE[kind]).is_file()}
-    found = _gather(content, done, records, ids)
-    new = not (same and records.keys() == done.keys() and all(old[part] == found[part] for part in ("images", "annotations")))
-    old_ones = [kind for kind in whole if (not same if kind == "yolo" else new)]  # YOLO's holds the names of the classes alone
-    seals = old.get("whole", {})
-    stale += [(whole[kind], seals.get(kind)) for kind in old_ones]
-    again = [(whole[kind], seals.get(kind)) for kind in whole if kind in kinds]
-    late = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or again else 0  # of earlier versions, which left no digest
-    if edited := [path for path, seal in stale + again if (_seal(path) != seal if seal else path.stat().st_mtime > late)]:
-        raise ValueError(_edited(edited[0]))
-    gone = [kind for kind in old_ones if kind not in kinds and not PLACES[kind][1]]
-    content |= {"formats": sorted({*content["formats"]} - {*gone}), "whole": {k: seals[k] for k in seals if k not in old_ones}}
-    _write(found | {key: content[key] for key in ("formats", "whole")}, output_dir)
-    for path, _ in stale:
-        path.unlink()
-    for kind in gone:
-        warnings.warn(f"{WHOLE[kind]} was not of these pictures and settings, and was removed; give to={kind} to have it anew",
-                      stacklevel=3)
-    elsewhere = was.get("image_dir") != content["info"]["image_dir"]  # the same name may be another picture
-    if gone := [name for name, file in ((record["file_name"], record.get("file")) for record in old["images"])
-                if name not in records or elsewhere and file != records[name]["file"]]:
-        warnings.warn(f"{output_dir} had results of {len(gone)} other pictures, which were removed; to keep such results, give "
-                      "another output_dir", stacklevel=3)
-    return done
+    return record | {"results": seals_of(output_dir, kinds, record["output"])}, things
 
 
 def _advise(seen: list[tuple], limit: int, model: MaskRCNN) -> None:  # seen: name, objects, size for the network, and `reach`
@@ -319,17 +233,17 @@ def predict_files(
         done[found[0]] = _write_one(output_dir, kinds, records[found[0]], names, model.names, root, *found)
 
     with hold(output_dir):
-        done = _take_over(content, output_dir, records, ids, resume, kinds)
+        done = take_over(content, output_dir, records, ids, resume, kinds)
         kept, written = len(done), time.monotonic()
         try:
             todo = progress_bar([name for name in records if name not in done], "predict", disable=not progress)
             for _, result in ahead(write, search(todo)):
                 result.result()  # an error of the thread is raised here
                 if time.monotonic() - written > 60:  # a power cut costs a minute
-                    _write(_gather(content, done, records, ids), output_dir)
+                    write_list(gather(content, done, records, ids), output_dir)
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
-            _finish(content := _gather(content, done, records, ids), output_dir, kinds, *measure)
+            finish(content := gather(content, done, records, ids), output_dir, kinds, *measure)
     _advise(seen, limit, model)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
             "file": output_dir / OWN[""]}
