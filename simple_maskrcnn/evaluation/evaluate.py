@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
@@ -186,6 +187,24 @@ def _warn_of_objects(dataset: Dataset, max_detections: int) -> None:
                       f"count: even a perfect network gets less than AP 1; give max_detections={max(most)}", stacklevel=3)
 
 
+def _warn_of_masks(records: list[dict]) -> None:
+    "Boxes and areas that do not fit their masks spoil figures, by no fault of the network; some objects are looked at."
+    things = [thing for record in records[:: len(records) // 500 + 1] for thing in record["objects"] if not thing["iscrowd"]]
+    boxes, around = (np.float32(x).reshape(-1, 2, 2) for x in (  # x y, width height
+        [thing["bbox"] for thing in things], [coco_mask.toBbox(thing["segmentation"]) for thing in things]))
+    low, high = np.maximum(boxes[:, 0], around[:, 0]), np.minimum(boxes.sum(1), around.sum(1))
+    both, (one, other) = (high - low).clip(0).prod(1), (x[:, 1].prod(1) for x in (boxes, around))
+    areas, pixels = (np.float64(x) for x in (
+        [thing["area"] for thing in things], [int(coco_mask.area(thing["segmentation"])) for thing in things]))
+    for what, wrong in {  # as of `check`
+        "whose box does not fit its mask": (2 * both < one + other - both) & (np.abs(boxes - around).max((1, 2), initial=0) > 2),
+        "with an area far from the pixels of its mask": np.abs(areas - pixels) > np.maximum(areas, pixels).clip(40) / 2,
+    }.items():
+        if 20 * (n := int(wrong.sum())) > len(things):
+            warnings.warn(f"{n} of {len(things)} objects looked at are such {what}: figures of boxes, or by size, say little of "
+                          "the network; check tells which, and mends a copy with --fix", stacklevel=3)
+
+
 def _warn_of_augmentation(dataset: Dataset) -> None:
     transforms = (getattr(behind(part)[0], "transforms", None) for part in parts_of(dataset))
     names = dict.fromkeys(type(step).__name__ for all_of in transforms for step in getattr(all_of, "transforms", ()))
@@ -325,6 +344,8 @@ def evaluate(
     records = sorted(records, key=lambda record: record["place"])
     if tile:
         records = [{"image_id": found[2]["image_id"], **judge(*found)} for found in shown.join(records)]
+    if not rank:
+        _warn_of_masks(records)
     if not rank and len(records) < len(dataset):
         warnings.warn(f"{len(dataset) - len(records)} of {len(dataset)} images are left out: they cannot be read, or their "
                       "image_id is not the one that the dataset lists", stacklevel=2)
