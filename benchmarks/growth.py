@@ -151,6 +151,7 @@ def measure_processes(rounds: int) -> None:
     told = accelerator.gather(torch.tensor([[(time.perf_counter() - start) / steps, megabytes("VmHWM")]]))
     if accelerator.is_main_process:
         print(json.dumps([accelerator.num_processes, "training step", told[:, 0].mean().item(), told[:, 1].sum().item()]))
+    accelerator.end_training()
 
 
 def points_of(name: str, rounds: int) -> list[list]:

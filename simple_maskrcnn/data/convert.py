@@ -245,9 +245,8 @@ def _of_coco(
         for image in content["images"]:
             listed.setdefault(image["file_name"], []).append(printable(file.name))
     if shared := [path for path, names in listed.items() if len({*names}) > 1]:
-        where = " and ".join(dict.fromkeys(listed[shared[0]]))
-        raise ValueError(f"{len(shared)} pictures are listed in two files, the first is {printable(shared[0])} in {where}: each "
-                         "has a part of the objects, or one is wrong; give the one file that is meant")
+        raise ValueError(f"{len(shared)} pictures are in two files, the first, {printable(shared[0])}, in "
+                         f"{' and '.join(dict.fromkeys(listed[shared[0]]))}: give the one file that is meant")
     for path, names in listed.items():
         if len(names) > 1 and path in known.guessed:
             with reading.at(path):

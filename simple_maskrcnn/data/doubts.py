@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['SPECK', 'WIDER', 'STRAY', 'APART', 'COVERED', 'WRAPPED', 'BORDERS', 'LINE_WIDTH', 'REGION', 'HOLDING', 'FOUR',
            'TRACKED', 'Reading', 'pieces', 'part_note', 'all_in_one', 'copies', 'covered', 'number_pieces', 'border_of',
-           'without_regions', 'judge_rings', 'other_picture']
+           'without_regions', 'judge_rings', 'other_picture', 'warn_of_objects', 'warn_of_masks',
+           'warn_of_augmentation']
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubt3
 import base64
 import binascii
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -19,7 +21,10 @@ import numpy as np
 from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from .coco import CocoDataset
+from .hints import behind, parts_of
 from .records import rle_counts, to_rle
 from ..files import printable
 from ..network.boxes import box_iou
@@ -232,3 +237,52 @@ def other_picture(image: Path, held: str) -> bool:  # held: a picture as text, i
                 small.append(np.asarray(grey, float))
         return bool(np.abs(small[0] - small[1]).mean() > 0.1 * max(np.ptp(small), 80))
     return False
+
+# %% ../../nbs/data/20_doubts.ipynb #20doubv2
+def warn_of_objects(dataset: Dataset, max_detections: int) -> None:
+    parts = [behind(part) for part in parts_of(dataset)]
+    if not all(isinstance(data, CocoDataset) for data, _ in parts):
+        return
+    objects = [np.column_stack([x[data.own(i)] for x in (data._crowd, data._labels, data._boxes)]) for data, indices in parts
+               for i in indices]
+    singles = [rows[rows[:, 0] == 0] for rows in objects]
+    most = [int(np.bincount(rows[:, 1].astype(int)).max(initial=0)) for rows in singles]  # of one class
+    count, crowds, twice = (sum(map(len, singles)), sum(map(len, objects)) - sum(map(len, singles)),
+                            sum(len(rows) - len(np.unique(rows, axis=0)) for rows in singles if len(rows) > 1))
+    if not count:
+        warnings.warn("no image has an object, crowds not counted: there is nothing to measure", stacklevel=3)
+    elif 2 * crowds > count:
+        warnings.warn(f"{crowds} of {count + crowds} annotations have iscrowd 1 and are not looked for; those of single objects "
+                      "should have 0", stacklevel=3)
+    if twice:
+        warnings.warn(f"{twice} objects are annotated twice, with the same class and box, but can be found once: look at check",
+                      stacklevel=3)
+    if many := sum(n > max_detections for n in most):
+        warnings.warn(f"in {many} images a class has more objects, up to {max(most)}, than the {max_detections} detections that "
+                      f"count: even a perfect network gets less than AP 1; give max_detections={max(most)}", stacklevel=3)
+
+
+def warn_of_masks(records: list[dict]) -> None:
+    "Boxes and areas that do not fit their masks spoil figures, by no fault of the network; some objects are looked at."
+    things = [thing for record in records[:: len(records) // 500 + 1] for thing in record["objects"] if not thing["iscrowd"]]
+    boxes, around = (np.float32(x).reshape(-1, 2, 2) for x in (  # x y, width height
+        [thing["bbox"] for thing in things], [coco_mask.toBbox(thing["segmentation"]) for thing in things]))
+    low, high = np.maximum(boxes[:, 0], around[:, 0]), np.minimum(boxes.sum(1), around.sum(1))
+    both, (one, other) = (high - low).clip(0).prod(1), (x[:, 1].prod(1) for x in (boxes, around))
+    areas, pixels = (np.float64(x) for x in (
+        [thing["area"] for thing in things], [int(coco_mask.area(thing["segmentation"])) for thing in things]))
+    for what, wrong in {  # as of `check`
+        "whose box does not fit its mask": (2 * both < one + other - both) & (np.abs(boxes - around).max((1, 2), initial=0) > 2),
+        "with an area far from the pixels of its mask": np.abs(areas - pixels) > np.maximum(areas, pixels).clip(40) / 2,
+    }.items():
+        if 20 * (n := int(wrong.sum())) > len(things):
+            warnings.warn(f"{n} of {len(things)} objects looked at are such {what}: figures of boxes, or by size, say little of "
+                          "the network; check tells which, and mends a copy with --fix", stacklevel=3)
+
+
+def warn_of_augmentation(dataset: Dataset) -> None:
+    transforms = (getattr(behind(part)[0], "transforms", None) for part in parts_of(dataset))
+    names = dict.fromkeys(type(step).__name__ for all_of in transforms for step in getattr(all_of, "transforms", ()))
+    if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
+        warnings.warn(f"the images are changed at random before they are judged ({', '.join(drawn)}): open the dataset with "
+                      "eval_transforms()", stacklevel=3)

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
@@ -31,7 +30,7 @@ from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_
 from .mistakes import count_mistakes
 from .tiles import Tiles, as_in_files, choose_tiles, found_in, with_runs
 from ..data.bands import share_bands
-from ..data.coco import CocoDataset
+from ..data.doubts import warn_of_augmentation, warn_of_masks, warn_of_objects
 from ..data.hints import behind, categories_of, classes_seen, names_of, parts_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..data.records import load_coco
@@ -164,55 +163,6 @@ def _warn_of_limits(model: nn.Module, max_detections: int) -> None:
                       stacklevel=3)
 
 
-def _warn_of_objects(dataset: Dataset, max_detections: int) -> None:
-    parts = [behind(part) for part in parts_of(dataset)]
-    if not all(isinstance(data, CocoDataset) for data, _ in parts):
-        return
-    objects = [np.column_stack([x[data.own(i)] for x in (data._crowd, data._labels, data._boxes)]) for data, indices in parts
-               for i in indices]
-    singles = [rows[rows[:, 0] == 0] for rows in objects]
-    most = [int(np.bincount(rows[:, 1].astype(int)).max(initial=0)) for rows in singles]  # of one class
-    count, crowds, twice = (sum(map(len, singles)), sum(map(len, objects)) - sum(map(len, singles)),
-                            sum(len(rows) - len(np.unique(rows, axis=0)) for rows in singles if len(rows) > 1))
-    if not count:
-        warnings.warn("no image has an object, crowds not counted: there is nothing to measure", stacklevel=3)
-    elif 2 * crowds > count:
-        warnings.warn(f"{crowds} of {count + crowds} annotations have iscrowd 1 and are not looked for; those of single objects "
-                      "should have 0", stacklevel=3)
-    if twice:
-        warnings.warn(f"{twice} objects are annotated twice, with the same class and box, but can be found once: look at check",
-                      stacklevel=3)
-    if many := sum(n > max_detections for n in most):
-        warnings.warn(f"in {many} images a class has more objects, up to {max(most)}, than the {max_detections} detections that "
-                      f"count: even a perfect network gets less than AP 1; give max_detections={max(most)}", stacklevel=3)
-
-
-def _warn_of_masks(records: list[dict]) -> None:
-    "Boxes and areas that do not fit their masks spoil figures, by no fault of the network; some objects are looked at."
-    things = [thing for record in records[:: len(records) // 500 + 1] for thing in record["objects"] if not thing["iscrowd"]]
-    boxes, around = (np.float32(x).reshape(-1, 2, 2) for x in (  # x y, width height
-        [thing["bbox"] for thing in things], [coco_mask.toBbox(thing["segmentation"]) for thing in things]))
-    low, high = np.maximum(boxes[:, 0], around[:, 0]), np.minimum(boxes.sum(1), around.sum(1))
-    both, (one, other) = (high - low).clip(0).prod(1), (x[:, 1].prod(1) for x in (boxes, around))
-    areas, pixels = (np.float64(x) for x in (
-        [thing["area"] for thing in things], [int(coco_mask.area(thing["segmentation"])) for thing in things]))
-    for what, wrong in {  # as of `check`
-        "whose box does not fit its mask": (2 * both < one + other - both) & (np.abs(boxes - around).max((1, 2), initial=0) > 2),
-        "with an area far from the pixels of its mask": np.abs(areas - pixels) > np.maximum(areas, pixels).clip(40) / 2,
-    }.items():
-        if 20 * (n := int(wrong.sum())) > len(things):
-            warnings.warn(f"{n} of {len(things)} objects looked at are such {what}: figures of boxes, or by size, say little of "
-                          "the network; check tells which, and mends a copy with --fix", stacklevel=3)
-
-
-def _warn_of_augmentation(dataset: Dataset) -> None:
-    transforms = (getattr(behind(part)[0], "transforms", None) for part in parts_of(dataset))
-    names = dict.fromkeys(type(step).__name__ for all_of in transforms for step in getattr(all_of, "transforms", ()))
-    if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
-        warnings.warn(f"the images are changed at random before they are judged ({', '.join(drawn)}): open the dataset with "
-                      "eval_transforms()", stacklevel=3)
-
-
 def record_of(place: int, size: tuple, target: dict, result: dict, exact: bool, maps: tuple = (None,) * 3) -> dict:
     "What is and what was found in one image, as in `coco_results`; with category ids where there are `maps`, of `label_maps`."
     return {"place": place, "size": size, "objects": _translate(coco_objects(target, size), maps[1], "its target"),
@@ -325,13 +275,13 @@ def evaluate(
     share_bands(model, parts_of(dataset))
     tile, exact = choose_tiles(tiles, dataset, _of(model, "transform")), bool(_of(model, "exact_masks"))
     _warn_of_limits(model, 0 if tile else max_detections)  # the network's limit is one of a window
-    _warn_of_objects(dataset, max_detections)
+    warn_of_objects(dataset, max_detections)
     coco_classes(backend)  # is it there?
     check_finite(model)
     if output_dir is not None and not rank:
         with hold(output_dir):  # nobody else is at work there, nor will be while the files are written
             claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
-    _warn_of_augmentation(dataset)
+    warn_of_augmentation(dataset)
     maps, ids_in_file = label_maps(model, dataset), _ids_in_file(dataset) if output_dir is not None else {}
     shown, judge = _shown(dataset, tile, losses), partial(record_of, exact=exact, maps=maps)
     batches = list(enumerate(AspectBatchSampler(image_sizes(shown), batch_size, shuffle=False).batches(0)))
@@ -345,7 +295,7 @@ def evaluate(
     if tile:
         records = [{"image_id": found[2]["image_id"], **judge(*found)} for found in shown.join(records)]
     if not rank:
-        _warn_of_masks(records)
+        warn_of_masks(records)
     if not rank and len(records) < len(dataset):
         warnings.warn(f"{len(dataset) - len(records)} of {len(dataset)} images are left out: they cannot be read, or their "
                       "image_id is not the one that the dataset lists", stacklevel=2)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -347,17 +346,7 @@ def _detection(name: str) -> property:  # of `RoIHeads`
     return property(lambda heads: heads.detection.get(name, usual), lambda heads, value: heads.detection.update({name: value}))
 
 
-def _top_n(row: int) -> property:  # of the proposal network: boxes before NMS (0) or after it (1), in evaluation and in training
-    def put(rpn, numbers):
-        now = [[*pair] for pair in rpn.top_n]
-        now[0][row], now[1][row] = numbers["testing"], numbers["training"]
-        rpn.top_n = tuple(map(tuple, now))
-
-    return property(lambda rpn: MappingProxyType({"training": rpn.top_n[1][row], "testing": rpn.top_n[0][row]}), put)
-
-
 for _part, _names in FOREIGN.items():
     _part.__setattr__ = _refusing(*_names)
 for _name in DETECTION.values():
     setattr(RoIHeads, _name, _detection(_name))
-RegionProposalNetwork._pre_nms_top_n, RegionProposalNetwork._post_nms_top_n = _top_n(0), _top_n(1)

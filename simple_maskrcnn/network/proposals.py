@@ -8,6 +8,7 @@ __all__ = ['rank', 'propose', 'RegionProposalNetwork']
 # %% ../../nbs/network/08_proposals.ipynb #f2d7d40f
 from collections.abc import Callable
 from functools import partial
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -85,3 +86,15 @@ class RegionProposalNetwork(nn.Module):
         known = logits[0].requires_grad or not torch.is_grad_enabled()  # else the head looks once more, where it learns
         read = partial(pick_anchors, logits, deltas) if known else partial(read_anchors, self.head, features, table=table)
         return rpn_losses(anchors, read, targets, *self.sampling)
+
+# %% ../../nbs/network/08_proposals.ipynb #t0pn0002
+def _top_n(row: int) -> property:  # of the proposal network: boxes before NMS (0) or after it (1), in evaluation and in training
+    def put(rpn, numbers):
+        now = [[*pair] for pair in rpn.top_n]
+        now[0][row], now[1][row] = numbers["testing"], numbers["training"]
+        rpn.top_n = tuple(map(tuple, now))
+
+    return property(lambda rpn: MappingProxyType({"training": rpn.top_n[1][row], "testing": rpn.top_n[0][row]}), put)
+
+
+RegionProposalNetwork._pre_nms_top_n, RegionProposalNetwork._post_nms_top_n = _top_n(0), _top_n(1)
