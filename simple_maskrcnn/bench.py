@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVERYTHING', 'take_turns', 'alternate', 'lively_state', 'networks', 'step', 'compare', 'check_same', 'roi_runs',
-           'waits', 'network_runs', 'machine', 'save_figures', 'peak_memory', 'benchmark']
+           'waits', 'network_runs', 'machine', 'save_figures', 'is_figures', 'peak_memory', 'benchmark']
 
 # %% ../nbs/speed.ipynb #8f9ea98b
 import copy
@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -186,6 +187,13 @@ def save_figures(path: str | Path, program: str, figures: dict) -> None:
     "Write figures as JSON, after the command that this process was started with (of paths, the last part)."
     figures = {"command": " ".join([program, *(Path(word).name or word for word in sys.argv[1:])]), **figures}
     write_atomic(path, lambda file: file.write((json.dumps(figures, indent=1) + "\n").encode()))
+
+
+def is_figures(path: str | Path) -> bool:
+    "Has `save_figures` written this file, so that it may be replaced?"
+    with suppress(OSError, ValueError, TypeError):
+        return "command" in json.loads(Path(path).read_bytes())
+    return False
 
 
 def _inputs(size: tuple[int, int], batch_size: int, **options) -> tuple[dict, torch.device, list[Tensor], list[dict]]:

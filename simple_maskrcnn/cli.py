@@ -170,8 +170,10 @@ def bench(
     json_file: Annotated[Path | None, option("gets the figures, the machine and the command", "--json")] = None,
 ):
     "Race this network against torchvision's: the same weights and answers, then speed and memory."
-    from simple_maskrcnn.bench import benchmark, save_figures
+    from simple_maskrcnn.bench import benchmark, is_figures, save_figures
 
+    if json_file and os.path.lexists(json_file) and not is_figures(json_file):
+        raise ValueError(f"{json_file} is there already, and holds no figures of bench: nothing was changed; give another name")
     result = benchmark(**arguments(locals(), benchmark), report=typer.echo)
     if json_file:
         save_figures(json_file, "simple-maskrcnn", result)

@@ -7,6 +7,7 @@ __all__ = ['FLIPS', 'to_tv_tensors', 'RandomShortestSize', 'tidy', 'to_item', 'C
            'eval_transforms', 'paste', 'CopyPaste']
 
 # %% ../../nbs/data/03_augment.ipynb #52c76597
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
@@ -170,6 +171,9 @@ def train_transforms(
         if sides is not None and not (len(sides) and all(map(_is_side, sides))):
             value = list(sides) if name == "scales" else sides[0]
             raise ValueError(f"{name}={value}: sides are whole numbers of pixels, from 1 to 65535")
+    if scales and max(scales) > max_size:
+        warnings.warn(f"scales up to {max(scales)}, but max_size={max_size} bounds both sides of a picture: give max_size, too",
+                      stacklevel=2)
     if grey and not color:
         raise ValueError("grey=True has no effect without color, whose changes it limits to brightness and contrast")
     if large_scale_jitter and (scales or crop):

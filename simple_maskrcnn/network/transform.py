@@ -8,6 +8,7 @@ __all__ = ['VALUES', 'RULES', 'resize_boxes', 'mask_mode', 'Transform', 'images_
 
 # %% ../../nbs/network/12_transform.ipynb #8f4d3e27
 import math
+import warnings
 from difflib import get_close_matches
 
 import torch
@@ -46,6 +47,9 @@ class Transform(nn.Module):
         super().__init__()
         self.train_resize, self.mask_mode = train_resize, mask_mode(exact_masks)
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
+        if (side := max(self.min_size)) > max_size:
+            warnings.warn(f"min_size={side} is above max_size={max_size}, which bounds both sides: give max_size, too",
+                          stacklevel=3)
         self.max_size, self.image_mean, self.image_std = max_size, list(image_mean), list(image_std)
         self.value_range, self.train_scale = value_range, train_scale
 
