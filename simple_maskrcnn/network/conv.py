@@ -225,10 +225,10 @@ class Linear(nn.Linear):
 
 # %% ../../nbs/network/14_conv.ipynb #up7w0002
 def up_twice(x: Tensor, conv: nn.ConvTranspose2d) -> Tensor:  # `[K, C, H, W]` → `[K, 2H, 2W, C']`, cells last
-    "A transposed convolution with a kernel and a stride of 2, in bfloat16 on a CPU as a linear layer."
+    "ReLU of a transposed convolution with a kernel and a stride of 2, in bfloat16 on a CPU as a linear layer."
     usual = conv.kernel_size == conv.stride == (2, 2) and conv.padding == conv.output_padding == (0, 0) and conv.groups == 1
     if not (usual and x.is_cpu and torch.is_autocast_enabled("cpu") and conv.bias is not None):
-        return conv(x).permute(0, 2, 3, 1)
+        return conv(x).relu_().permute(0, 2, 3, 1)
     weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (C, C', 2, 2) → (2*2*C', C)
-    four = F.linear(x.permute(0, 2, 3, 1), weight, conv.bias.repeat(4)).unflatten(-1, (2, 2, -1))  # (K, H, W, 2, 2, C')
-    return four.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    four = F.linear(x.permute(0, 2, 3, 1), weight, conv.bias.repeat(4)).relu_()  # (K, H, W, 2*2*C')
+    return four.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (K, H, W, 2, 2, C') → (K, H, 2, W, 2, C')

@@ -60,7 +60,7 @@ def class_mask_logits(
     "The logits of each RoI's own class, without computing those of the others."
     if not (hasattr(predictor, "conv5_mask") and hasattr(predictor, "mask_fcn_logits")):  # built otherwise
         return predictor(x)[torch.arange(len(labels), device=labels.device), labels]
-    x = up_twice(x, predictor.conv5_mask).relu_()  # (K, 2S, 2S, C)
+    x = up_twice(x, predictor.conv5_mask)  # (K, 2S, 2S, C)
     last = predictor.mask_fcn_logits
     weight, bias = (p[labels].to(x.dtype) for p in (last.weight.flatten(1), last.bias))  # (K, C), (K)
     return torch.baddbmm(bias[:, None, None], x.flatten(1, 2), weight[..., None]).view(x.shape[:3])

@@ -107,7 +107,7 @@ def reasons(seen: dict, chosen: dict, given: dict) -> list[str]:  # of `statisti
     if not ("weights" in given or "backbone_weights" in given):
         lines.append("from random weights; weights=coco (photographs; downloaded once, 178 MB) or weights=nuclei (cells; comes "
                      "along) reach more in fewer steps")
-    if side and seen["median"] * side < 12 and not any(given.get(name) for name in RESIZING):
+    if side and seen["median"] * side < 12 and seen["shorter"] > 512 and not any(given.get(name) for name in RESIZING):
         lines.append(f"the objects are small in large pictures: crop=512 learns from windows in which they are "
                      f"{seen['median'] * seen['shorter']:.0f} pixels wide, and predict --tiles auto sees them so")
     return lines
