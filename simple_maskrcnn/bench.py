@@ -192,7 +192,7 @@ def save_figures(path: str | Path, program: str, figures: dict) -> None:
 def is_figures(path: str | Path) -> bool:
     "Has `save_figures` written this file, so that it may be replaced?"
     with suppress(OSError, ValueError, TypeError):
-        return "command" in json.loads(Path(path).read_bytes())
+        return Path(path).is_file() and "command" in json.loads(Path(path).read_bytes())  # from a pipe nothing may ever come
     return False
 
 

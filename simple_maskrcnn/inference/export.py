@@ -238,7 +238,8 @@ def _is_export(path: str | Path) -> bool:
     import onnx
 
     with suppress(Exception):  # no ONNX at all
-        return "settings" in {fact.key for fact in onnx.load(path, load_external_data=False).metadata_props}
+        facts = onnx.load(path, load_external_data=False).metadata_props if Path(path).is_file() else ()  # of a pipe, never
+        return "settings" in {fact.key for fact in facts}
     return False
 
 
