@@ -172,7 +172,7 @@ def train_transforms(
             value = list(sides) if name == "scales" else sides[0]
             raise ValueError(f"{name}={value}: sides are whole numbers of pixels, from 1 to 65535")
     if scales and max(scales) > max_size:
-        warnings.warn(f"scales up to {max(scales)}, but max_size={max_size} bounds both sides of a picture: give max_size, too",
+        warnings.warn(f"scales up to {max(scales)}, but max_size={max_size} bounds both sides: pictures become no larger",
                       stacklevel=2)
     if grey and not color:
         raise ValueError("grey=True has no effect without color, whose changes it limits to brightness and contrast")

@@ -88,7 +88,8 @@ def file_kind(file: Path) -> str:  # a key of FORMATS or STRANGERS; "": none of 
 # %% ../../nbs/data/12_recognise.ipynb #4ccfd095
 def _painted(source: Path) -> Counter:  # format → how many
     "The formats that are pictures: what is painted, and where it lies."
-    masks = sum(len([*home.glob("*")]) == 1 and (home.parent / "masks").is_dir() for home in source.glob("*/images"))
+    homes = [home for home in source.glob("*/images") if (home.parent / "masks").is_dir()]
+    masks = sum(sum(is_picture(path) and not is_hidden(path.name) for path in home.iterdir()) == 1 for home in homes)
     known = Pictures(source) if source.is_dir() and not masks else None
     labels = sum(bool(partners(path, known)) for path in known.files) if known else 0
     return +Counter(masks=masks, labels=labels)

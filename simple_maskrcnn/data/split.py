@@ -58,7 +58,7 @@ def bundle_images(names: list[str], image_dir: Path, group: str | None) -> list[
     paths = [Path(os.path.realpath(image_dir / name)) for name in names]
     if missing := [name for path, name in zip(paths, names) if not path.is_file()]:
         raise FileNotFoundError(f"{len(missing)} pictures are not in {printable(image_dir)}, the first is "
-                                f"{printable(missing[0])}; name their folder")
+                                f"{printable(missing[0])}; name their folder, images=FOLDER")
     first_of = {path: files[0] for files in alike([*dict.fromkeys(paths)]) for path in files}  # of those with the same content
     parent, first = [*range(len(names))], {}  # the pictures as a forest: those of one tree stay together
 

@@ -143,7 +143,8 @@ def gather(content: dict, done: dict, records: dict, ids: dict) -> dict:
         record, things = done[name]
         images.append({"id": ids.get(name, len(images) + 1), **record})
         annotations += [thing | {"id": k, "image_id": images[-1]["id"]} for k, thing in enumerate(things, len(annotations) + 1)]
-    return content | {"images": images, "annotations": annotations}
+    todo = [record["output"] for name, record in records.items() if name not in done]  # of a killed call: what it may have begun
+    return content | {"todo": todo, "images": images, "annotations": annotations}
 
 
 def write_list(content: dict, output_dir: Path) -> None:
@@ -203,14 +204,14 @@ def take_over(content: dict, output_dir: Path, records: dict, ids: dict, resume:
     seals = old.get("whole", {})
     stale += [(whole[kind], seals.get(kind)) for kind in old_ones]
     again = [(whole[kind], seals.get(kind)) for kind in whole if kind in kinds]
-    known = {record["output"] for record in old["images"]}
-    strange = [(path, None) for output in (record["output"] for record in records.values()) for kind in kinds
-               if output not in known and PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()]
-    # without a digest, of earlier versions or of a call that was killed: not written after its last list
-    late = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or again or strange else 0
-    if edited := [path for path, seal in stale + again + strange
-                  if (digest_of(path) != seal if seal else path.stat().st_mtime > late)]:
+    late = (output_dir / OWN[""]).stat().st_mtime + 60 if stale or again else 0  # of earlier versions, which left no digest
+    if edited := [path for path, seal in stale + again if (digest_of(path) != seal if seal else path.stat().st_mtime > late)]:
         raise ValueError(_edited(edited[0]))
+    ours = {record["output"] for record in old["images"]}.union(old.get("todo", ()))
+    if strange := [path for output in (record["output"] for record in records.values() if "todo" in old) for kind in kinds
+                   if output not in ours and PLACES[kind][1] and (path := result_file(output_dir, kind, output)).is_file()]:
+        raise ValueError(f"{printable(strange[0])} is there already, and is no result of an earlier call: nothing was changed; "
+                         "give another output_dir")
     gone = [kind for kind in old_ones if kind not in kinds and not PLACES[kind][1]]
     content |= {"formats": sorted({*content["formats"]} - {*gone}), "whole": {k: seals[k] for k in seals if k not in old_ones}}
     write_list(found | {key: content[key] for key in ("formats", "whole")}, output_dir)

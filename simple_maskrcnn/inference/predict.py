@@ -213,7 +213,7 @@ def predict_files(
                                       max_detections=limit, pages=pages, network=_network_digest(model),
                                       **{"tiles": list(tile)} if tile else {})
     records = {name: record for name, record in records.items() if name in ids} if annotations else records
-    names, seen = {record["id"]: record["name"] for record in content["categories"]}, []
+    names, seen, begun = {record["id"]: record["name"] for record in content["categories"]}, [], set()
 
     def read(name):
         return (by_window if tile and not overlays else read_image)(root / name, pages, bands_of(model))
@@ -230,6 +230,7 @@ def predict_files(
             yield name, image, result
 
     def write(found):
+        begun.add(found[0])
         done[found[0]] = _write_one(output_dir, kinds, records[found[0]], names, model.names, root, *found)
 
     with hold(output_dir):
@@ -243,7 +244,8 @@ def predict_files(
                     write_list(gather(content, done, records, ids), output_dir)
                     written = time.monotonic()
         finally:  # interrupted, too: what was found so far
-            finish(content := gather(content, done, records, ids), output_dir, kinds, *measure)
+            content = gather(content, done, records, ids) | {"todo": [records[name]["output"] for name in begun.difference(done)]}
+            finish(content, output_dir, kinds, *measure)
     _advise(seen, limit, model)
     return {"images": len(content["images"]), "objects": len(content["annotations"]), "kept": kept, "failed": failed,
             "file": output_dir / OWN[""]}

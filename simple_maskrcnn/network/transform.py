@@ -48,7 +48,7 @@ class Transform(nn.Module):
         self.train_resize, self.mask_mode = train_resize, mask_mode(exact_masks)
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
         if (side := max(self.min_size)) > max_size:
-            warnings.warn(f"min_size={side} is above max_size={max_size}, which bounds both sides: give max_size, too",
+            warnings.warn(f"min_size={side} is above max_size={max_size}, which bounds both sides: pictures become no larger",
                           stacklevel=3)
         self.max_size, self.image_mean, self.image_std = max_size, list(image_mean), list(image_std)
         self.value_range, self.train_scale = value_range, train_scale

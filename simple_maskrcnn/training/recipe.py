@@ -62,7 +62,7 @@ def network_for(seen: dict, wide: bool, gpu: bool, given: dict) -> dict:  # as o
     if any(given.get(name) for name in RESIZING):
         return chosen
     side = min(scale * max(32 / seen["median"], 12 / seen["small"]), 2 * seen["shorter"], most)
-    side = given.get("min_size") or max(64, round(side / 32) * 32)
+    side = given.get("min_size") or min(max(64, round(side / 32) * 32), given.get("max_size") or most)
     chosen |= {"min_size": side, "max_size": max(side, math.ceil(side * min(seen["stretch"], 5 / 3) / 32) * 32)}
     small, large = (seen[name] * side for name in ("small", "large"))
     if not (wide or "levels" in given or sizes):
