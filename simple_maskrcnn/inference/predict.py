@@ -191,8 +191,7 @@ def predict_files(
     score_threshold, to = judge_limits(model, score_threshold, max_detections), check_formats(to, pixel_size, unit)
     kinds, measure = [*["overlays"] * overlays, *dict.fromkeys([*["labels"] * masks, *to])], (pixel_size, unit) if unit else ()
     check_finite(model)
-    pages = which_pages(pages)
-    (files, root), failed = find_images(paths, results=output_dir), {}
+    pages, (files, root), failed = which_pages(pages), find_images(paths, results=output_dir), {}
 
     def skip(file, why, level=3):
         failed[str(file)] = str(why)
