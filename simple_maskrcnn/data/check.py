@@ -27,7 +27,7 @@ from torch.utils.data import Dataset, Subset
 from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
-from .doubts import APART, COVERED, STRAY, all_in_one, copies, covered, part_note
+from .doubts import APART, COVERED, STRAY, all_in_one, copies, covered, far_off, misfits, part_note
 from simple_maskrcnn.data.hints import (
     FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
     listed_again, middle, unlike,
@@ -94,7 +94,7 @@ def object_faults(
     areas: list[int], size: tuple[int, int],  # pixels of each mask; height, width of the image
 ) -> list[str | None]:  # one an object
     "What is wrong with each object, or to be noted: a mask without pixels, a box of which less than half fits."
-    misfit = (box_iou(boxes, around).diagonal() < 0.5) & ((boxes - around).abs().amax(1) > 2)
+    misfit = misfits(boxes, around)
     taken = torch.cat([around[:, :2], around[:, 2:] + around[:, :2]], dim=1)  # for what corners are taken
     corners = box_iou(boxes, taken.minimum(taken.new_tensor(size[::-1] * 2))).diagonal() > 0.8
     return [EMPTY if not area else CORNERS if bad and corner else MISFIT if bad else SMALL if area < TINY else None
@@ -126,7 +126,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
             box, other = np.float64([boxes[i], around[i].numpy()]).round(1).tolist()
             text = f"{where}: {areas[i]} pixels, x1 y1 x2 y2 {box}, its mask's {other}"
             (notes if kind == SMALL else problems).append((kind, text))
-        if said[i] <= 0 or abs(said[i] - areas[i]) > max(20, said[i] / 2, areas[i] / 2):
+        if far_off(said[i], areas[i]):
             notes.append((FAR, f"{where}: {said[i]:g}, its mask has {areas[i]}"))
         if kind := outline_note(parts[i], boxes[i], size):
             notes.append((kind, where))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SPECK', 'WIDER', 'STRAY', 'APART', 'COVERED', 'WRAPPED', 'BORDERS', 'LINE_WIDTH', 'REGION', 'HOLDING', 'FOUR',
            'TRACKED', 'Reading', 'pieces', 'part_note', 'all_in_one', 'copies', 'covered', 'number_pieces', 'border_of',
-           'without_regions', 'judge_rings', 'other_picture', 'warn_of_objects', 'warn_of_masks',
+           'without_regions', 'judge_rings', 'other_picture', 'warn_of_objects', 'misfits', 'far_off', 'warn_of_masks',
            'warn_of_augmentation']
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubt3
@@ -18,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 from torch import Tensor
@@ -262,22 +263,31 @@ def warn_of_objects(dataset: Dataset, max_detections: int) -> None:
                       f"count: even a perfect network gets less than AP 1; give max_detections={max(most)}", stacklevel=3)
 
 
+def misfits(boxes: Tensor, around: Tensor) -> Tensor:  # float [N, 4], x1 y1 x2 y2: as annotated, and around the masks → bool [N]
+    "The boxes of which less than half fits."
+    return (box_iou(boxes, around).diagonal() < 0.5) & ((boxes - around).abs().amax(1) > 2)
+
+
+def far_off(area: float, pixels: int) -> bool:  # as annotated, and of the mask
+    return area <= 0 or abs(area - pixels) > max(20, area / 2, pixels / 2)
+
+
 def warn_of_masks(records: list[dict]) -> None:
     "Boxes and areas that do not fit their masks spoil figures, by no fault of the network; some objects are looked at."
-    things = [thing for record in records[:: len(records) // 500 + 1] for thing in record["objects"] if not thing["iscrowd"]]
-    boxes, around = (np.float32(x).reshape(-1, 2, 2) for x in (  # x y, width height
-        [thing["bbox"] for thing in things], [coco_mask.toBbox(thing["segmentation"]) for thing in things]))
-    low, high = np.maximum(boxes[:, 0], around[:, 0]), np.minimum(boxes.sum(1), around.sum(1))
-    both, (one, other) = (high - low).clip(0).prod(1), (x[:, 1].prod(1) for x in (boxes, around))
-    areas, pixels = (np.float64(x) for x in (
-        [thing["area"] for thing in things], [int(coco_mask.area(thing["segmentation"])) for thing in things]))
-    for what, wrong in {  # as of `check`
-        "whose box does not fit its mask": (2 * both < one + other - both) & (np.abs(boxes - around).max((1, 2), initial=0) > 2),
-        "with an area far from the pixels of its mask": np.abs(areas - pixels) > np.maximum(areas, pixels).clip(40) / 2,
-    }.items():
-        if 20 * (n := int(wrong.sum())) > len(things):
-            warnings.warn(f"{n} of {len(things)} objects looked at are such {what}: figures of boxes, or by size, say little of "
-                          "the network; check tells which, and mends a copy with --fix", stacklevel=3)
+    count, off, far = 0, 0, 0
+    for record in records[:: len(records) // 500 + 1]:
+        things = [thing for thing in record["objects"] if not thing["iscrowd"]]
+        rles = [thing["segmentation"] for thing in things]
+        boxes, around = (torch.from_numpy(np.float32(x).reshape(-1, 4)) for x in (
+            [thing["bbox"] for thing in things], [coco_mask.toBbox(rle) for rle in rles]))
+        for rows in (boxes, around):
+            rows[:, 2:] += rows[:, :2]  # x y w h → x1 y1 x2 y2
+        count, off = count + len(things), off + int(misfits(boxes, around).sum())
+        far += sum(far_off(thing["area"], int(coco_mask.area(rle))) for thing, rle in zip(things, rles))
+    for n, what in ((off, "whose box does not fit its mask"), (far, "with an area far from the pixels of its mask")):
+        if 20 * n > count:
+            warnings.warn(f"{n} of {count} objects looked at are such {what}: figures of boxes, or by size, say little of the "
+                          "network; check tells which, and mends a copy with --fix", stacklevel=3)
 
 
 def warn_of_augmentation(dataset: Dataset) -> None:
