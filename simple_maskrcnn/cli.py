@@ -81,11 +81,13 @@ def evaluate(
     skip_bad: _SkipBad = False, boxes_from_masks: _BoxesFromMasks = False, num_workers: _Workers = 0,
     pages: _Pages = None, outside: _Outside = False,
     batch_size: Annotated[int, option("images at a time", **some)] = 1,
-    max_detections: Annotated[int, option("detections of one class in an image that count", min=11)] = 100,
+    max_detections: Annotated[int | None, option("detections of one class in an image that count; if not given, as many as the "
+                                                 "network keeps, at least 100", min=11)] = None,
     backend: Annotated[str | None, option("pycocotools or faster_coco_eval; else the faster one installed")] = None,
     tiles: Annotated[str | None, option("look at windows, as predict; if not given, where a picture has more than 67 million "
                                         "pixels")] = None,
     mistakes: Annotated[bool, option("also tell what goes wrong: kinds of mistakes, confused classes, the worst images")] = False,
+    set_: Annotated[list[str] | None, option("name=value, any setting of the network; can be repeated", "--set")] = None,
     output_dir: Annotated[Path | None, option("gets metrics, curves, results for COCO's server, mistakes and worst.png")] = None,
 ):
     "Measure box and mask AP on annotated images, by COCO's rules."
@@ -107,8 +109,8 @@ def evaluate(
                 f"most mistakes: {printable(', '.join(names))}")
 
     place = locate(split, dataset, judge_place(data_dir, images, annotations, split=split), images, annotations)
-    given |= {"model": load_model(model), "dataset": (measured := open_dataset(place, given)), "report": report,
-              "tiles": tiles == "auto" or numbers(tiles)}
+    given |= {"model": load_model(model, **settings(set_, {})), "dataset": (measured := open_dataset(place, given)),
+              "report": report, "tiles": tiles == "auto" or numbers(tiles)}
     if measured.notes:
         echo(f"notes:\n{problem_report(measured.notes)}")
     if tile := choose_tiles(given["tiles"], measured, given["model"].transform):

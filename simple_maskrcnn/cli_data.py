@@ -147,5 +147,6 @@ def _go_on(done: dict) -> str:  # of `convert` or `split`
     folder, files = str(done["image_dir"]), done["files"]
     words = [word for option, part in (("train", "train"), ("valid", "val")) if part in files
              for word in (f"--{option}-images", folder, f"--{option}-annotations", str(files[part]))]
-    words = ["train", *words] if words else ["split", str([*files.values()][0]), "80/20"]
-    return f"the pictures are in {folder}; to go on: {shlex.join(['simple-maskrcnn', *words])}"
+    commands = [["train", *words]] if words else [["split", str(file), "80/20"] for file in files.values()]
+    said = ", and ".join(shlex.join(["simple-maskrcnn", *words]) for words in commands)
+    return f"the pictures are in {folder}; to go on: {said}"

@@ -97,7 +97,7 @@ def train(
     patience: Annotated[int | None, training("end after so many epochs without a better AP", min=1)] = None,
     save_every: Annotated[int | None, training("steps between two checkpoints, besides that of each epoch", min=1)] = None,
     log_every: Annotated[int, training("steps whose mean is one record of metrics.jsonl", min=1)] = 10,
-    max_detections: Annotated[int | None, training("detections of one class in an image that count for AP", show_default="100",
+    max_detections: Annotated[int | None, training("detections of one class in an image that count for AP, as of evaluate",
                                                    min=11)] = None,
     tiles: Annotated[str | None, training("validation looks at windows: of this side, of 'height,width', or auto, as large as "
                                           "training's; if not given, where a picture has more than 67 million pixels")] = None,

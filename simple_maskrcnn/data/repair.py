@@ -293,5 +293,7 @@ def repair(
 # %% ../../nbs/data/15_repair.ipynb #52c2ff2a
 def format_repair(done: dict) -> str:  # of `repair`
     "What was repaired, and what is left in the copy, as a text."
-    said = f"repaired:\n{problem_report(done['repaired'])}" if done["repaired"] else "nothing to repair"
-    return f"{said}\nwhat is left in {printable(done['file'])}:\n{format_check(done['left'])}"
+    if not done["repaired"]:
+        return f"nothing to repair; {printable(done['file'])} is a copy"
+    return (f"repaired:\n{problem_report(done['repaired'])}\nwhat is left in {printable(done['file'])}:\n"
+            f"{format_check(done['left'])}")

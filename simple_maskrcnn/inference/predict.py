@@ -234,7 +234,7 @@ def predict_files(
 
     with hold(output_dir):
         done = take_over(content, output_dir, records, ids, resume, kinds)
-        kept, written = len(done), time.monotonic()
+        kept, written, progress = len(done), time.monotonic(), progress and len(done) < len(records)
         try:
             todo = progress_bar([name for name in records if name not in done], "predict", disable=not progress)
             for _, result in ahead(write, search(todo)):

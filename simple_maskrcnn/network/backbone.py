@@ -7,6 +7,7 @@ __all__ = ['residual_block', 'ResNetBody', 'FPN', 'still_norms', 'Backbone', 'fr
 
 # %% ../../nbs/network/02_backbone.ipynb #d21de1d7
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,11 +15,11 @@ from torchvision.models import resnet
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
 
-from .conv import conv_block, conv_norm, fold_norms, init_convs
+from .conv import as_made, conv_block, conv_norm, fold_norms, init_convs
 
 # %% ../../nbs/network/02_backbone.ipynb #eb3effeb
 def residual_block(x: Tensor, block: nn.Module, folded: dict | None = None) -> Tensor:  # `folded` as in `conv_norm`
-    "torchvision's `BasicBlock` or `Bottleneck` with folded norms and in place; hooks on the block are not called."
+    "torchvision's `BasicBlock` or `Bottleneck` with folded norms and in place, without calling it."
     shortcut = x if block.downsample is None else conv_norm(x, *block.downsample, folded)
     for i in (1, 2, 3) if hasattr(block, "conv3") else (1, 2):  # a bottleneck has three
         x = conv_norm(x if i == 1 else x.relu_(), getattr(block, f"conv{i}"), getattr(block, f"bn{i}"), folded)
@@ -29,6 +30,8 @@ class ResNetBody(IntermediateLayerGetter):
     "Stem and stages of a torchvision ResNet (used, not copied), up to the last one named: `{'layer1': 2, …}`."
 
     def forward(self, x: Tensor) -> list[Tensor]:  # `[B, 3, H, W]` → a `[B, C_l, ⌈H/2^l⌉, ⌈W/2^l⌉]` for each stage named
+        if not as_made(islice(self.modules(), 1, None)):  # somebody listens to a layer, or has replaced it
+            return list(super().forward(x).values())
         folded, maps = fold_norms(self.modules()), []
         x = F.max_pool2d(conv_norm(x, self.conv1, self.bn1, folded).relu_(), 3, stride=2, padding=1)
         for name, stage in list(self.items())[4:]:  # behind conv1, bn1, relu and maxpool

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BY_PRODUCTS', 'BY_TILES', 'BY_ONEDNN', 'feature_table', 'map_geometry', 'weight_gradient', 'convolve_tiles',
-           'convolve', 'fold_norms', 'conv_norm', 'ConvBlock', 'conv_block', 'init_convs', 'adapt_channels',
+           'convolve', 'fold_norms', 'conv_norm', 'as_made', 'ConvBlock', 'conv_block', 'init_convs', 'adapt_channels',
            'fit_channels', 'in_eights', 'Linear', 'up_twice']
 
 # %% ../../nbs/network/14_conv.ipynb #d588b0ad
@@ -136,11 +136,19 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, folded: dict | None =
     shift = shift if conv.bias is None else shift + conv.bias * scale
     return convolve(x, conv, conv.weight * scale[:, None, None, None], shift)  # weight (C', C, k, k)
 
+# %% ../../nbs/network/14_conv.ipynb #asmade02
+def as_made(modules: Iterable[nn.Module]) -> bool:
+    "Has none of them hooks, or a `forward` that is not PyTorch's or torchvision's? Then its weights say all that it does."
+    return not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks or "forward" in vars(m)
+                   or not type(m).forward.__module__.startswith(("torch.nn.modules.", "torchvision.")) for m in modules)
+
 # %% ../../nbs/network/14_conv.ipynb #3ed47b62
 class ConvBlock(Conv2dNormActivation):
     "torchvision's block of convolution, norm and ReLU, with the norm folded where it is fixed."
 
     def forward(self, x: Tensor) -> Tensor:
+        if not as_made(self):
+            return super().forward(x)
         conv, *rest = self
         x = conv_norm(x, conv, rest[0]) if rest else convolve(x, conv, conv.weight, conv.bias)
         return rest[1](x) if len(rest) > 1 else x

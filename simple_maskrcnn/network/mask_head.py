@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
-from .conv import conv_block, init_convs, up_twice
+from .conv import as_made, conv_block, init_convs, up_twice
 
 # %% ../../nbs/network/11_mask_head.ipynb #323c16e8
 @torch.no_grad()
@@ -58,7 +58,8 @@ def class_mask_logits(
     x: Tensor, labels: Tensor,  # features from the mask head, `[K, C, S, S]`, and the class of each RoI, int64 `[K]`
 ) -> Tensor:  # `[K, 2S, 2S]`
     "The logits of each RoI's own class, without computing those of the others."
-    if not (hasattr(predictor, "conv5_mask") and hasattr(predictor, "mask_fcn_logits")):  # built otherwise
+    parts = [getattr(predictor, name, None) for name in ("conv5_mask", "mask_fcn_logits")]
+    if None in parts or predictor._forward_hooks or not as_made(parts):  # built otherwise, or somebody listens
         return predictor(x)[torch.arange(len(labels), device=labels.device), labels]
     x = up_twice(x, predictor.conv5_mask)  # (K, 2S, 2S, C)
     last = predictor.mask_fcn_logits

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .conv import conv_block, feature_table, init_convs, map_geometry
+from .conv import as_made, conv_block, feature_table, init_convs, map_geometry
 from .deltas import encode
 from .matching import match, sample
 
@@ -29,8 +29,12 @@ class RPNHead(nn.Module):
 
     def predict(self, rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:  # of [(B, n, C)], the cells of each level
         "The two 1 × 1 convolutions as one matrix product: logits `[B, n*A]` and deltas `[B, n*A, 4]` for each level."
-        weight, bias = map(torch.cat, zip(self.cls_logits.parameters(), self.bbox_pred.parameters()))  # A*5 rows
-        parts = [F.linear(x, weight.flatten(1), bias).tensor_split([self.cls_logits.out_channels], -1) for x in rows]
+        both = self.cls_logits, self.bbox_pred
+        if not as_made(both):  # somebody listens to them, or has replaced them: each is called
+            parts = [[layer(x.mT[..., None])[..., 0].mT for layer in both] for x in rows]
+        else:
+            weight, bias = map(torch.cat, zip(*((layer.weight, layer.bias) for layer in both)))  # A*5 rows
+            parts = [F.linear(x, weight.flatten(1), bias).tensor_split([self.cls_logits.out_channels], -1) for x in rows]
         return [logit.flatten(1) for logit, _ in parts], [delta.unflatten(-1, (-1, 4)).flatten(1, 2) for _, delta in parts]
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

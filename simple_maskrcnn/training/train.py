@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 
 from ..data.loader import image_sizes, make_loader, repeat_factors
 from ..draw import default_device
-from ..evaluation.evaluate import check_finite
+from ..evaluation.evaluate import check_finite, counted
 from ..files import hold, say
 from ..network.model import MaskRCNN
 from ..network.weights import tensors_not_finite
@@ -172,7 +172,7 @@ def fit(
     patience: int | None = None,  # end after so many epochs without a better mask AP, once it is above 0; None: never
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
-    max_detections: int = 100,  # of one class in an image, for AP
+    max_detections: int | None = None,  # of one class in an image, for AP, as of `evaluate`
     tiles: bool | int | tuple[int, int] | None = None,  # validation looks at windows, as of `evaluate`
     backend: str | None = None,  # of the evaluation, as of `evaluate`
     trackers: Sequence[str] = (),  # "tensorboard", "wandb", … as Accelerate names them
@@ -185,7 +185,7 @@ def fit(
                  and k not in ("train", "valid")}
     if not (resume and any((Path(output_dir) / name).exists() for name in CHECKPOINTS)):  # whose weights are taken
         check_finite(model)
-    own, folder = accelerator is None, Path(output_dir)
+    own, folder, max_detections = accelerator is None, Path(output_dir), counted(model, max_detections)
     accelerator = accelerator or make_accelerator(precision, accumulate, trackers, folder)
     tell = accelerator.on_main_process(say)
     on_main(accelerator, lambda: check_folder(folder, resume))

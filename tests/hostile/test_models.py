@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -307,3 +308,29 @@ def test_compiled_networks_give_the_same(network):
     whole = torch.compile(copy.deepcopy(network), backend="eager")
     for a, b in zip(answers(whole, IMAGES[:1]), answers(network, IMAGES[:1])):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_who_listens_or_takes_part_is_called(network):
+    expected = answers(network)
+    called, twin = set(), copy.deepcopy(network)
+    seen = [module.register_forward_hook(lambda *_, name=name: called.add(name)) for name, module in twin.named_modules()]
+    found = answers(twin)
+    lists = {name for name, module in twin.named_modules() if isinstance(module, torch.nn.ModuleList)}
+    assert set(dict(twin.named_modules())) - called == lists | {"rpn", "roi_heads"}  # which hold layers and compute nothing
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a["labels"], b["labels"])
+        for key, far in {"boxes": 1e-2, "scores": 1e-4, "masks": 1e-2}.items():
+            torch.testing.assert_close(a[key], b[key], atol=far, rtol=0)
+    for handle in seen:
+        handle.remove()
+    assert same(answers(twin), expected)
+
+    target = {"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([1]), "masks": torch.ones(1, 48, 64)}
+    for name in ("backbone.body.layer2.0.conv1", "backbone.fpn.layer_blocks.0.0", "rpn.head.cls_logits", "rpn.head.bbox_pred",
+                 "roi_heads.mask_head.0.0", "roi_heads.mask_predictor.mask_fcn_logits", "roi_heads.box_predictor.cls_score"):
+        twin = copy.deepcopy(network)
+        layer = twin.get_submodule(name)
+        torch.nn.utils.prune.custom_from_mask(layer, "weight", torch.rand_like(layer.weight) < 0.5)
+        sum(twin.losses(IMAGES[:1], [target]).values()).backward()
+        assert layer.weight_orig.grad is not None, name
+        assert (layer.weight_orig.grad[layer.weight_mask == 0] == 0).all(), name
