@@ -40,7 +40,7 @@ def stopped(curve: list[float], patience: int | None) -> dict:  # AP after each 
     for epoch, ap in enumerate(curve, start=1):
         if ap > best:
             best, reached = ap, epoch
-        if patience and best > 0 and epoch - reached >= patience:
+        if patience and best > 0.01 and epoch - reached >= patience:
             break
     return {"epochs": epoch, "AP": round(best, 4)}
 

@@ -5,7 +5,7 @@ speed is the median over its steps, without the first ten. The losses of the fir
 roundings differ; later a rounding decides now and then which boxes are drawn.
 
 Then one step of each build is taken apart by PyTorch's profiler: forward, backward and the move of the weights for two
-pictures, on one thread.
+pictures, on one thread. And steps of this build take turns with steps whose backbone and pyramid `torch.compile` has made.
 
 usage: python benchmarks/training.py --before DIR [--data DIR] [--rounds N] [--json FILE]
        --before: a checkout of the earlier build; --data: as of recipes/nuclei.py, without it only the demo is measured
@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from operator import itemgetter
 from pathlib import Path
 
@@ -63,13 +64,13 @@ def work(part: str, precision: str, data: Path, folder: Path) -> None:
     accelerator.end_training()
 
 
-def take_apart(part: str, precision: str, data: Path) -> None:
-    """Print how many operations a step runs, and the milliseconds of each kind."""
+def stepper(part: str, precision: str, data: Path, compiled: bool = False):  # → a function: some steps of two pictures
     import torch
-    from torch.profiler import profile
 
     train, model, lr = prepare(part, data)
     optimizer, items = torch.optim.AdamW(model.train().parameters(), lr, fused=True), [train[i] for i in range(2 * APART)]
+    if compiled:
+        model.backbone.compile(dynamic=False)
 
     def steps():
         for pair in zip(items[::2], items[1::2]):
@@ -79,7 +80,14 @@ def take_apart(part: str, precision: str, data: Path) -> None:
             optimizer.step()
             optimizer.zero_grad()
 
-    steps()
+    return steps
+
+
+def take_apart(part: str, precision: str, data: Path) -> None:
+    """Print how many operations a step runs, and the milliseconds of each kind."""
+    from torch.profiler import profile
+
+    (steps := stepper(part, precision, data))()
     with profile() as seen:
         steps()
     total, count = dict.fromkeys([*KINDS, "all others"], 0.0), 0
@@ -88,6 +96,23 @@ def take_apart(part: str, precision: str, data: Path) -> None:
         total[kind] += event.self_cpu_time_total / 1000 / APART
         count += event.count * event.key.startswith("aten::")
     print(json.dumps({"operations": round(count / APART), **{kind: round(ms, 1) for kind, ms in total.items()}}))
+
+
+def compile_it(part: str, precision: str, data: Path) -> None:
+    """Print the seconds that compiling takes, and how many times as fast the steps are then."""
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what an earlier run has compiled does not count
+
+    def seconds(steps):
+        start = time.perf_counter()
+        steps()
+        return time.perf_counter() - start
+
+    ways = [stepper(part, precision, data, compiled) for compiled in (False, True)]
+    first = [seconds(steps) for steps in ways]  # with all that is done once, for each size of the pictures
+    turns = [[seconds(steps) for steps in ways] for _ in range(5)]
+    ratios = sorted(usual / compiled for usual, compiled in turns)
+    print(json.dumps({"compiling_s": round(first[1] - turns[0][1], 1), "ratio": round(ratios[2], 2),
+                      "range": [round(ratios[0], 2), round(ratios[-1], 2)]}))
 
 
 def run(build: Path, *command) -> str:  # what a process prints that imports this build
@@ -126,12 +151,12 @@ def main():
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
-    for hidden in ("--part", "--precision", "--folder"):
+    for hidden in ("--part", "--precision", "--folder", "--compiled"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:
-        return work(args.part, args.precision, args.data, args.folder) if args.folder else take_apart(
-            args.part, args.precision, args.data)
+        given = args.part, args.precision, args.data
+        return work(*given, args.folder) if args.folder else (compile_it if args.compiled else take_apart)(*given)
     if not args.before:
         parser.error("give --before, a checkout of the earlier build")
     from demo import SIZE, WORLD

@@ -169,7 +169,7 @@ def fit(
     num_workers: int | None = None,  # processes that read images; None: up to 16 with a GPU, none without
     seed: int = 0,
     eval_every: int = 1,  # epochs; the last one is always evaluated
-    patience: int | None = None,  # end after so many epochs without a better mask AP, once it is above 0; None: never
+    patience: int | None = None,  # end after so many epochs without a better mask AP, once it is above 0.01; None: never
     save_every: int | None = None,  # steps; a checkpoint is written after every epoch in any case
     log_every: int = 10,  # steps whose mean is one record of metrics.jsonl
     max_detections: int | None = None,  # of one class in an image, for AP, as of `evaluate`
@@ -228,7 +228,7 @@ def fit(
         if valid is not None and run.step == 0 and run.best < 0 and run.record["weights"]:  # it may be good already
             end_epoch(run, log, 0, valid, signals, **options)
         for epoch in range(run.epoch + 1, epochs + 1):
-            if patience and run.best > 0 and run.epoch % eval_every == 0 and run.epoch - run.best_epoch >= patience:
+            if patience and run.best > 0.01 and run.epoch % eval_every == 0 and run.epoch - run.best_epoch >= patience:
                 tell(f"mask AP was {run.best:.3f} after epoch {run.best_epoch} and not better in {run.epoch - run.best_epoch} "
                      "epochs since: the run ends. best/ has the last network with it; with more patience the same call goes on")
                 break
