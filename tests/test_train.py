@@ -434,9 +434,19 @@ def test_weights_that_lead_nowhere_are_named(tiny, tmp_path):
     with pytest.raises(ValueError, match="not finite, the first is roi_heads.box_predictor.bbox_pred.bias"):
         fit(tiny, shapes(), epochs=1, output_dir=tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
+    again = dict(epochs=2, output_dir=tmp_path / "exploded", save_every=1, warmup=0)
     for lr in (1e30, 1e-3):
-        with pytest.raises(FloatingPointError, match="not finite.*checkpoint of step 1 leads there at once: move checkpoint.pt"):
-            fit(maskrcnn(5, **TINY), shapes(), epochs=2, output_dir=tmp_path / "exploded", lr=lr, save_every=1, warmup=0)
+        with pytest.raises(FloatingPointError, match="step 1 leads there at once: begin anew, with resume=False and a smaller lr"):
+            fit(maskrcnn(5, **TINY), shapes(), lr=lr, **again)
+    assert not (tmp_path / "exploded/checkpoint-previous.pt").exists()
+    assert fit(maskrcnn(5, **TINY), shapes(), lr=1e-3, resume=False, **again)["epoch"] == 2
+    shutil.copy(tmp_path / "exploded/checkpoint.pt", tmp_path / "exploded/checkpoint-previous.pt")
+    saved = torch.load(tmp_path / "exploded/checkpoint.pt", weights_only=True)
+    with torch.no_grad():
+        saved["model"]["backbone.fpn.layer_blocks.0.0.weight"].fill_(1e30)
+    torch.save(saved, tmp_path / "exploded/checkpoint.pt")
+    with pytest.raises(FloatingPointError, match="move checkpoint.pt away, and with a smaller lr or clip_norm the same call"):
+        fit(maskrcnn(5, **TINY), shapes(), lr=1e-3, **again | {"epochs": 3})
 
 
 def test_exploded_weights_are_not_saved_over_good_ones(tiny, tmp_path, monkeypatch):

@@ -97,6 +97,8 @@ def detect(
     "What a network finds in one picture, with masks as run lengths."
     score_threshold = judge_limits(model, score_threshold)
     result, _, reached = _search(model, image, score_threshold, tile_size(tiles, model.transform))
+    if not result["masks"]:  # because of weights that are not finite?
+        check_finite(model)
     if reached and (told := beyond({str(image) if isinstance(image, str | Path) else "this": reached}, bands_of(model))):
         warnings.warn(told, stacklevel=2)
     return result

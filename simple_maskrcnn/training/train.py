@@ -106,8 +106,9 @@ def take_steps(run: Run, log: Log, rates: list[float], signals: list[int],  # ra
             losses, stop = train_step(run.accelerator, run.network, run.optimizer, stream, seeds, clip_norm, bool(signals))
         except FloatingPointError as error:
             way = run.way_back("give a smaller lr or clip_norm") if run.step > run.saved else (
-                f"The checkpoint of step {run.saved} leads there at once: move {NEWEST} away, and the same call goes on from "
-                f"{PREVIOUS}; or begin anew in another folder." * bool(run.saved))
+                f"The checkpoint of step {run.saved} leads there at once: " * bool(run.saved) + (
+                    f"move {NEWEST} away, and with a smaller lr or clip_norm the same call goes on from {PREVIOUS}; or "
+                    if os.path.isfile(run.folder / PREVIOUS) else "") + "begin anew, with resume=False and a smaller lr.")
             raise FloatingPointError(f"{error} {way}") from None
         run.advance(losses)
         log.after_step()
