@@ -27,6 +27,7 @@ from simple_maskrcnn.evaluation.tiles import tile_size
 from simple_maskrcnn.files import read_metrics
 from simple_maskrcnn.inference.predict import load_model
 from simple_maskrcnn.network.model import MaskRCNN, maskrcnn
+from simple_maskrcnn.training import run as training_run
 from simple_maskrcnn.training import train as training
 from simple_maskrcnn.training.checkpoint import load_checkpoint, save_checkpoint
 from simple_maskrcnn.training.run import StepSampler
@@ -436,7 +437,7 @@ def test_weights_that_lead_nowhere_are_named(tiny, tmp_path):
     assert not (tmp_path / "bad").exists()
     again = dict(epochs=2, output_dir=tmp_path / "exploded", save_every=1, warmup=0)
     for lr in (1e30, 1e-3):
-        with pytest.raises(FloatingPointError, match="step 1 leads there at once: begin anew, with resume=False and a smaller lr"):
+        with pytest.raises(FloatingPointError, match="step 1 leads there at once: begin anew, with resume=False and a small"):
             fit(maskrcnn(5, **TINY), shapes(), lr=lr, **again)
     assert not (tmp_path / "exploded/checkpoint-previous.pt").exists()
     assert fit(maskrcnn(5, **TINY), shapes(), lr=1e-3, resume=False, **again)["epoch"] == 2
@@ -758,3 +759,20 @@ def test_real_photographs_train_and_evaluate(tmp_path):
     assert result["step"] == 3 and 0 < result["train"]["loss"] < 100
     assert -1 <= result["valid"]["segm"]["AP"] < 0.1  # from scratch, after three steps
     assert MaskRCNN.from_pretrained(tmp_path / "last").class_names[1] == "person"
+
+
+@pytest.mark.parametrize("names", [None, ["background", "a", "b", "c", "d"]])
+def test_thresholds_of_a_dataset_without_names(names, tmp_path, monkeypatch):
+    """Its classes are called 1, 2, … whatever the network calls them: what validation found is theirs by number."""
+    best = {"1": 0.7, "2": 0.6, "3": -1, "4": 0.4}
+    monkeypatch.setattr(training_run, "evaluate", lambda *data, **options: (
+        evaluate(*data, **options) | {"best_score": {"segm": best, "bbox": best}}))
+    model, items = maskrcnn(5, **TINY, class_names=names), [shapes()[i] for i in range(2)]
+    fit(model, items, items, epochs=1, output_dir=tmp_path / "run")
+    assert load_model(tmp_path / "run", "cpu").score_thresholds == [0.7, 0.6, 0.5, 0.4]
+
+
+def test_the_scale_of_training_stays_with_its_sizes(tmp_path):
+    maskrcnn(5, **TINY, train_scale=2.0).save_pretrained(tmp_path / "run")
+    assert maskrcnn(weights=tmp_path / "run").transform.train_scale == 2.0
+    assert maskrcnn(weights=tmp_path / "run", min_size=96, max_size=96).transform.train_scale is None

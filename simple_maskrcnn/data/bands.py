@@ -103,9 +103,12 @@ class Bands(NamedTuple):
             raise SoundFile(f"its values are {values.dtype}, and nobody has said which of them are black and white: give a "
                             "value_range; measure(dataset) finds one, and so do check and training")
         if not self.value_range:
-            return torch.from_numpy(np.ascontiguousarray(values))
+            return torch.from_numpy(np.array(values, order="C"))  # Pillow's array cannot be written to
         low, high = np.array(self.value_range, np.float32).T[..., None, None]  # (C, 1, 1) each
-        return torch.from_numpy(((values.astype(np.float32) - low) / (high - low)).clip(0, 1))
+        beyond = (values := values.astype(np.float32)) > high
+        shown = ((values - low) / (high - low)).clip(0, np.nextafter(np.float32(1), np.float32(0)))  # the top is below 1
+        shown[beyond] = 1
+        return torch.from_numpy(shown)
 
 
 def bands_as(channels: int | None = None, value_range: list | None = None) -> Bands | None:  # as of `maskrcnn`
@@ -165,7 +168,7 @@ def _rounded(values: np.ndarray) -> list:
 
 # %% ../../nbs/data/18_bands.ipynb #b5nd0041
 def reach(image: Tensor) -> tuple[float, float]:  # `[C, H, W]`, as of `Bands.scaled`
-    "Where 999 of 1,000 values of the brightest band lie below, and the largest share of a band that is cut off at 1."
+    "Where 999 of 1,000 values of the brightest band lie below, and the largest share of a band that is cut off, which is 1."
     few = image.flatten(1)[:, :: max(1, image[0].numel() >> 16) | 1].float()
     return few.quantile(0.999, 1).max().item(), (few >= 1).float().mean(1).max().item()
 

@@ -23,10 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision import ops
+from torchvision.models import resnet
 
 from ..files import printable, write_atomic
+from ..network.backbone import ResNetBody
 from ..network.box_head import WEIGHTS
 from ..network.boxes import clip_boxes
+from ..network.conv import as_made
 from ..network.deltas import decode
 from ..network.mask_head import class_mask_logits, paste_masks
 from ..network.model import MaskRCNN
@@ -37,9 +40,10 @@ from ..network.transform import Transform, check_images
 def without_norms(model: nn.Module) -> nn.Module:  # in evaluation mode; it is changed
     "The same network, each norm behind a convolution folded into it."
     for parent in model.modules():
-        children = list(parent.named_children())
+        in_order = isinstance(parent, nn.Sequential | ResNetBody | resnet.BasicBlock | resnet.Bottleneck)
+        children = list(parent.named_children()) if in_order else []
         for (_, conv), (name, norm) in zip(children, children[1:]):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | ops.FrozenBatchNorm2d):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | ops.FrozenBatchNorm2d) and as_made((conv, norm)):
                 conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, norm.running_mean, norm.running_var,
                                                               norm.eps, norm.weight, norm.bias)
                 setattr(parent, name, nn.Identity())

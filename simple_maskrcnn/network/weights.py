@@ -274,7 +274,8 @@ def find_weights(
         state = {f"backbone.body.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
     settings.setdefault("num_classes", len(given.get("class_names", ())) or old.get("num_classes", 91))
     if all(settings.get(name, old.get(name)) == old.get(name) for name in ("num_classes", "class_names")):  # the same classes
-        settings = {name: old[name] for name in OF_TRAINING[1:5] if name in old} | settings
+        resized = {"min_size", "max_size", "train_resize"} & given.keys()  # then the scale of training is another
+        settings = {name: old[name] for name in OF_TRAINING[1:4 if resized else 5] if name in old} | settings
     norm, layers = ("batch", 5) if state is None else ("frozen", 3)
     return state, old, {"norm": norm, "trainable_layers": layers} | settings
 
@@ -345,4 +346,3 @@ class SavedNetwork(PyTorchModelHubMixin):
         check_finite({name: x for name, x in state_dict.items() if isinstance(x, Tensor) and x.layout == torch.strided})
         self.weights_from = "a state dict"  # until somebody who knows more says so
         return super().load_state_dict(state_dict, strict, assign)
-

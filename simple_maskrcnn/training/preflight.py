@@ -147,8 +147,8 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
         yield told
     share_bands(model, [] if valid is None else parts_of(valid))
     if names_of(train) is None:
-        nobody, named = (" and the network", "") if (own := model.class_names) is None else ("", f" to the network's, {own[1:9]}")
-        yield f"the training images{nobody} have no class names: classes go by number{named}; model.class_names = […] names them"
+        yield "the training images have no class names: classes go by number" + (
+            f" to the network's, {own[1:9]}" if (own := model.class_names) else "; model.class_names = […] names them")
     if "ACCELERATE_MIXED_PRECISION" in os.environ and accelerator.device.type == "cpu" and accelerator.num_processes == 1:
         yield "without a GPU, `accelerate launch` starts one process, whatever it is told; torchrun --nproc-per-node 2 starts two"
     model.transform.train_scale = training_scale(model, train) or model.transform.train_scale
