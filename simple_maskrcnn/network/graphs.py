@@ -39,6 +39,18 @@ def nms_rounds(
             before, keep = keep, (keep.to(over.dtype)[:, None] @ over)[:, 0] == 0  # how many that stay suppress it
     return keep, (before == keep).all()
 
+# %% ../../nbs/network/16_graphs.ipynb #grap0bes
+def _best_pairs(logits, deltas, proposals, there, most, score_thresh):  # as of `fixed_detections`
+    "Boxes `[B, M, 4]`, labels and scores `[B, M]`, best first; bool `[B]`: are these all candidates."
+    (b, p), classes = there.shape, logits.shape[1]
+    score = logits.float().softmax(-1)[:, 1:].reshape(b, -1)  # (B, P*(C - 1)): class 0, the background, is no candidate
+    score = score.where((score > score_thresh) & there.repeat_interleave(classes - 1, 1), -1)
+    all_there = (score >= 0).sum(1) <= most  # (B,)
+    score, place = (x[:, :most] for x in score.sort(dim=1, descending=True, stable=True))  # (B, M)
+    roi, label = place // (classes - 1), place % (classes - 1) + 1
+    delta = deltas.view(b, p * classes, 4).take_along_dim((roi * classes + label)[..., None], 1)  # (B, M, 4)
+    return decode(delta, proposals.take_along_dim(roi[..., None], 1), WEIGHTS), label, score, all_there
+
 # %% ../../nbs/network/16_graphs.ipynb #grap0011
 def fixed_detections(
     logits: Tensor, deltas: Tensor,  # of all proposals of the batch: `[B*P, C]`, `[B*P, C*4]`
@@ -48,18 +60,10 @@ def fixed_detections(
     class_agnostic_nms: bool = False,  # these five as of `box_detections`
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     "Boxes `[B, D, 4]`, labels and scores `[B, D]`, best first; how many of them count, `[B]`; bool: were rows and rounds enough."
-    (b, p), classes = there.shape, logits.shape[1]
-    score = logits.float().softmax(-1)[:, 1:].reshape(b, -1)  # (B, P*(C - 1)): class 0, the background, is no candidate
-    score = score.where((score > score_thresh) & there.repeat_interleave(classes - 1, 1), -1)
-    all_there = (score >= 0).sum(1) <= most  # (B,)
-    score, place = (x[:, :most] for x in score.sort(dim=1, descending=True, stable=True))  # (B, M)
-    roi, label = place // (classes - 1), place % (classes - 1) + 1
-    delta = deltas.view(b, p * classes, 4).take_along_dim((roi * classes + label)[..., None], 1)  # (B, M, 4)
-    boxes = decode(delta, proposals.take_along_dim(roi[..., None], 1), WEIGHTS)
+    boxes, label, score, all_there = _best_pairs(logits, deltas, proposals, there, most, score_thresh)
     boxes = clip_boxes(boxes, limits[:, None]).nan_to_num(0.0)
     good = (score >= 0) & (boxes[..., 2:] - boxes[..., :2] >= min_size).all(-1)
-    kinds = None if class_agnostic_nms else label
-    keep, settled = nms_rounds(boxes.where(good[..., None], 0), nms_thresh, kinds, rounds)
+    keep, settled = nms_rounds(boxes.where(good[..., None], 0), nms_thresh, None if class_agnostic_nms else label, rounds)
     keep &= good
     best = (~keep).byte().argsort(dim=1, stable=True)[:, :detections_per_img]  # (B, D): those that stay first
     boxes, label, score = boxes.take_along_dim(best[..., None], 1), label.gather(1, best), score.gather(1, best)
@@ -93,6 +97,29 @@ def fixed_predict(
     kept = [*features.rpn[0], map_geometry(shapes, len(batch), batch.device)]
     return (boxes, labels, scores, masks, torch.cat([counts, (enough & settled[0])[None].long()])), kept
 
+# %% ../../nbs/network/16_graphs.ipynb #grap0key
+def _graph_key(model: MaskRCNN, batch: Tensor, detection: dict) -> tuple:
+    cast = torch.is_autocast_enabled(batch.device.type) and torch.get_autocast_dtype(batch.device.type)
+    parts = tuple((part.training, *(x.data_ptr() for own in (part._parameters, part._buffers) for x in own.values()
+                                    if x is not None)) for part in model.modules())
+    return (batch.shape, batch.device, cast, parts, model.rpn.anchor_generator, model.rpn.top_n, model.rpn.nms_thresh,
+            model.rpn.score_thresh, *sorted((model.roi_heads.detection | detection).items()))
+
+# %% ../../nbs/network/16_graphs.ipynb #grap0rec
+def _record(run, inputs: tuple, stream, pool) -> tuple:  # of `run`: the graph, inputs and outputs in their places, what it holds
+    graph = torch.cuda.CUDAGraph()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # left again also where recording fails
+        for _ in range(3):  # until the libraries have chosen their programs
+            run(*inputs)
+        try:  # thread_local: meanwhile other threads may ask for memory
+            with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
+                outputs, kept = run(*inputs)
+        except RuntimeError as error:
+            raise RuntimeError("this network can't be recorded as a CUDA graph, perhaps since a part of your own asks the "
+                               f"device for a value; use it without with_graphs: {error}") from error
+    return graph, inputs, outputs, kept
+
 # %% ../../nbs/network/16_graphs.ipynb #grap0016
 class GraphPredict:
     "In place of a network's `predict`: the same results, and on a CUDA device recorded graphs for the shapes that come back."
@@ -105,29 +132,6 @@ class GraphPredict:
     def __reduce__(self):  # a copy, and what goes to another process, records for itself
         return type(self), (self.model, self.keep, *self.fixed.values())
 
-    def _key(self, batch, detection) -> tuple:
-        m, kind = self.model, batch.device.type
-        cast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
-        parts = tuple((part.training, *(x.data_ptr() for own in (part._parameters, part._buffers) for x in own.values()
-                                        if x is not None)) for part in m.modules())
-        return (batch.shape, batch.device, cast, parts, m.rpn.anchor_generator, m.rpn.top_n, m.rpn.nms_thresh,
-                m.rpn.score_thresh, *sorted((m.roi_heads.detection | detection).items()))
-
-    def _record(self, batch, limits, run) -> tuple:
-        inputs, graph, stream = (batch.clone(), limits.clone()), torch.cuda.CUDAGraph(), self.streams[batch.device]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # left again also where recording fails
-            for _ in range(3):  # until the libraries have chosen their programs
-                run(*inputs)
-            try:  # thread_local: meanwhile other threads may ask for memory
-                with torch.cuda.graph(graph, self.pool, stream, capture_error_mode="thread_local"):
-                    outputs, kept = run(*inputs)
-            except RuntimeError as error:
-                raise RuntimeError("this network can't be recorded as a CUDA graph, perhaps since a part of your own asks the "
-                                   f"device for a value; use it without with_graphs: {error}") from error
-        self.pool = graph.pool()  # graphs run one after the other, and can work in the same memory
-        return graph, inputs, outputs, kept
-
     def _run(self, batch, limits, detection) -> list[Tensor]:
         def run(*inputs):
             kind = batch.device.type
@@ -139,11 +143,12 @@ class GraphPredict:
         with self.lock, torch.cuda.device(batch.device):
             if self.done:  # the last replay, perhaps on the stream of another thread
                 self.done.wait()
-            if (key := self._key(batch, detection)) not in self.graphs:
+            if (key := _graph_key(self.model, batch, detection)) not in self.graphs:
                 if key not in self.met:
                     self.met.add(key)
                     return run(batch, limits)[0]
-                self.graphs[key] = self._record(batch, limits, run)
+                self.graphs[key] = _record(run, (batch.clone(), limits.clone()), self.streams[batch.device], self.pool)
+                self.pool = self.graphs[key][0].pool()  # graphs run one after the other, and can work in the same memory
                 while len(self.graphs) > self.keep:
                     self.met.discard(self.graphs.popitem(last=False)[0])
             self.graphs.move_to_end(key)
@@ -173,7 +178,7 @@ class GraphPredict:
                    for i, n in enumerate(counts)]
         return model.in_pixels(results, images, sizes, paste)
 
-
+# %% ../../nbs/network/16_graphs.ipynb #grap0wit
 def with_graphs(model: MaskRCNN, keep: int = 16) -> MaskRCNN:  # keep: graphs; each holds its results, and all one working memory
     "The same network; its predictions on a CUDA device come from graphs."
     model.predict = GraphPredict(model, keep)
