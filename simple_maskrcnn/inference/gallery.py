@@ -24,23 +24,27 @@ from .predict import find_images, to_image
 from .stages import Stages, follow, trace
 from .views import Sheet, draw_trace, in_sight, named, several, trace_table
 
+# %% ../../nbs/inference/06_gallery.ipynb #ex06data
+def _of_dataset(model: nn.Module, dataset) -> tuple:
+    share_bands(model, parts_of(dataset))
+    label_of = own_labels(label_maps(model, dataset))
+    data, places = behind(dataset)  # of a `Subset`
+    names = [str(data.file_names[i] if hasattr(data, "file_names") else i) for i in places]
+
+    def item(i):
+        image, target = dataset[i]
+        labels = [label_of.get(k, k) for k in target["labels"].tolist()]
+        return image, target | {"labels": torch.tensor(labels, dtype=torch.int64)}
+
+    return names, item
+
 # %% ../../nbs/inference/06_gallery.ipynb #ex07open
 def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore` → a list and a function
     "Names of the pictures; and from a number to the picture and what is true in it, or None."
     bands = bands_of(model)
     plain = isinstance(images, str | list | tuple) or hasattr(images, "dtype")  # tensors and arrays, too
-    if hasattr(images, "__getitem__") and not plain:  # a dataset
-        share_bands(model, parts_of(images))
-        label_of = own_labels(label_maps(model, images))
-        data, places = behind(images)  # of a `Subset`
-        names = [str(data.file_names[i] if hasattr(data, "file_names") else i) for i in places]
-
-        def item(i):
-            image, target = images[i]
-            labels = target["labels"].tolist()
-            return image, target | {"labels": torch.tensor([label_of.get(k, k) for k in labels], dtype=torch.int64)}
-
-        return names, item
+    if hasattr(images, "__getitem__") and not plain:
+        return _of_dataset(model, images)
     if isinstance(images, str | Path):
         files, root = find_images(images)
         if not any(file.is_file() for file in files):
@@ -50,7 +54,7 @@ def open_pictures(model: nn.Module, images) -> tuple:  # images: as of `explore`
     names = [str(x) if isinstance(x, str | Path) else f"picture {k}" for k, x in enumerate(many)]
     return names, lambda i: (to_image(many[i], bands), None)
 
-
+# %% ../../nbs/inference/06_gallery.ipynb #ga06load
 def read_upload(name: str, content: bytes, bands: Bands | None = None) -> torch.Tensor:  # a file that somebody has sent
     "The picture in it; a ValueError in one sentence if it is none."
     suffix = Path(name).suffix.lower()
@@ -80,7 +84,7 @@ def things(seen: Stages, how: dict) -> dict[tuple, str]:  # how: as of `draw_sta
     return lines | {("object", g): f"{kind} · {printable(seen.name(int(seen['truth_labels'][g])))} {g}"
                     for g, kind in sorted(lost.items())}
 
-
+# %% ../../nbs/inference/06_gallery.ipynb #ex09hits
 def hits(seen: Stages, how: dict, x: float, y: float) -> list[tuple]:  # x, y: 0–1, of the picture's width and height
     "The things at a place: what the mask there belongs to, then whatever has a box around it, the smallest first."
     numbers, keys = in_sight(seen, how)["numbers"], list(things(seen, how))
@@ -109,7 +113,7 @@ def _object(seen: Stages, number: int, how: dict) -> tuple[list[tuple], dict, tu
         rows.append(("dropped by", f"the red box, score {by['score']:.2f}; its mask {named(by)}"))
     return rows, frame, (fate["candidate"], fate["label"]) if fate["candidate"] is not None else None
 
-
+# %% ../../nbs/inference/06_gallery.ipynb #ga07exp2
 def explain(seen: Stages, thing: tuple, how: dict, sheet: Sheet | None = None):
     "Of a thing: the strip of `draw_trace` or None, rows of name and text, and what `draw_stage` is to frame."
     rows, frame, pair = _object(seen, thing[1], how) if thing[0] == "object" else ([], {"selected": thing[1:]}, thing[1:])
@@ -140,16 +144,17 @@ def judge_pictures(model: nn.Module, count: int, item, report=lambda k: None) ->
             records.append({"image_id": i, **record_of(i, tuple(image.shape[-2:]), target, answer, exact)})
     return records
 
+# %% ../../nbs/inference/06_gallery.ipynb #ex12gall
+def _weight(record: dict, g: int | None, d: int | None) -> float:  # numbers of object and detection
+    if d is not None:
+        return record["detections"][d]["score"]
+    return 0.5 + 0.5 * (record["objects"][g]["area"] / (record["size"][0] * record["size"][1])) ** 0.5
+
 
 def gallery(records: list[dict], shown: float = 0.5) -> list[tuple]:  # of `judge_pictures`
     "The mistakes of all pictures, worst first: kind, number of the picture, of the object, of the detection (or None)."
-    rows = []
-    for record in records:
-        for kind, g, d in judge(record, shown):
-            if kind != "right":
-                weight = record["detections"][d]["score"] if d is not None else 0.5 + 0.5 * (
-                    record["objects"][g]["area"] / (record["size"][0] * record["size"][1])) ** 0.5
-                rows.append((weight, kind, record["place"], g, d))
+    rows = [(_weight(record, g, d), kind, record["place"], g, d)
+            for record in records for kind, g, d in judge(record, shown) if kind != "right"]
     return [row[1:] for row in sorted(rows, key=lambda row: -row[0])]
 
 
