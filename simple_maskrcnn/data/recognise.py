@@ -56,23 +56,27 @@ def _json_kind(content) -> str:
                 "label studio" if "data" in keys and {"annotations", "predictions", "completions"} & keys else "")
     return ""
 
+# %% ../../nbs/data/12_recognise.ipynb #rec0jsfi
+def _json_file_kind(file: Path) -> str:
+    with file.open("rb") as start:  # LabelMe's files are many and may hold their pictures: they are not read for this
+        if re.match(rb'\s*{\s*"version":\s*"[^"]*",\s*"flags":\s*{', start.read(200)):
+            return "labelme"
+    try:
+        content = load_json(file)
+    except ValueError:
+        return "broken"
+    info = content.get("info") if isinstance(content, dict) else None
+    info = info if isinstance(info, dict) else {}
+    if "made_by" not in info and {"image_dir", "score_threshold"} <= info.keys():
+        return "predictions"
+    return "" if str(info.get("made_by", "")).startswith("simple_maskrcnn.convert") else _json_kind(content)
+
 # %% ../../nbs/data/12_recognise.ipynb #53b70924
 def file_kind(file: Path) -> str:  # a key of FORMATS or STRANGERS; "": none of them
     "What a single file is, by its content."
     suffix = file.suffix.lower()
     if suffix in (".json", ".geojson"):
-        with file.open("rb") as start:  # LabelMe's files are many and may hold their pictures: they are not read for this
-            if re.match(rb'\s*{\s*"version":\s*"[^"]*",\s*"flags":\s*{', start.read(200)):
-                return "labelme"
-        try:
-            content = load_json(file)
-        except ValueError:
-            return "broken"
-        info = content.get("info") if isinstance(content, dict) else None
-        info = info if isinstance(info, dict) else {}
-        if "made_by" not in info and {"image_dir", "score_threshold"} <= info.keys():
-            return "predictions"
-        return "" if str(info.get("made_by", "")).startswith("simple_maskrcnn.convert") else _json_kind(content)
+        return _json_file_kind(file)
     if suffix == ".zip":
         with suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as content:
             names = content.namelist()  # none: a picture without objects, as `predict --to imagej` writes it
@@ -94,7 +98,7 @@ def _painted(source: Path) -> Counter:  # format → how many
     labels = sum(bool(partners(path, known)) for path in known.files) if known else 0
     return +Counter(masks=masks, labels=labels)
 
-
+# %% ../../nbs/data/12_recognise.ipynb #rec0pass
 def _passed_over(found: dict[Path, str], folder: Path) -> dict[str, list[Path]]:  # file → kind; folder: that has them
     "What looks like annotations, of files that are not taken: what it is → files."
     others, pictures = {}, {path.with_suffix("") for path in files_below(folder)[0] if is_picture(path)} if found else set()
@@ -106,6 +110,16 @@ def _passed_over(found: dict[Path, str], folder: Path) -> dict[str, list[Path]]:
             others.setdefault({**FORMATS, **STRANGERS}.get(kind, "files in no format that is known"), []).append(file)
     return others
 
+# %% ../../nbs/data/12_recognise.ipynb #rec0refu
+def _refusal(source: Path, kinds: Counter, found: dict[Path, str]) -> ValueError:
+    if sum(kind in FORMATS for kind in kinds) > 1:
+        counted = ", ".join(f"{n} of {FORMATS.get(kind, kind)} ({kind})" for kind, n in kinds.items())
+        return ValueError(f"{printable(source)} holds files of several formats: {counted}; name one of them with format=…")
+    strange = [kind for kind in found.values() if kind in STRANGERS]
+    what = f"looks like {STRANGERS[strange[0]]}" if strange else "is in no format that is known"
+    known = ", ".join(f"{text} ({key})" for key, text in FORMATS.items())
+    return ValueError(f"{printable(source)} {what}. What is known: {known}")
+
 # %% ../../nbs/data/12_recognise.ipynb #31e6c278
 def recognise(
     source: str | Path,
@@ -114,28 +128,20 @@ def recognise(
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"there is no file or folder {printable(source)}")
-    if not source.is_dir():
-        found = {source: file_kind(source)}
-    else:
+    files = [source]
+    if source.is_dir():
         files = [path for path in files_below(source)[0] if path.is_file() and not is_picture(path) and not is_hidden(path)]
         if (source / "JPEGImages").is_dir() and [*source.glob("SegmentationObject*")]:  # its XML has boxes of the same
             return "voc", [], _passed_over({file: file_kind(file) for file in files if file.suffix != ".xml"}, source)
-        found = {file: file_kind(file) for file in files}
+    found = {file: file_kind(file) for file in files}
     kinds = Counter(kind for kind in found.values() if kind and kind != "broken") + _painted(source)
     known = [kind for kind in kinds if kind in FORMATS]
-    if len(known) == 1:
-        fits = known if known[0] in ("yolo", "labels", "masks") else [*known, "broken"]  # it is read, and told
-        taken = [file for file, kind in found.items() if kind in fits]
-        rest = {file: kind for file, kind in found.items() if kind not in fits and (known[0], file.suffix) != ("yolo", ".txt")}
-        return known[0], taken, _passed_over(rest, source)
-    if len(known) > 1:
-        raise ValueError(f"{printable(source)} holds files of several formats: "
-                         + ", ".join(f"{n} of {FORMATS.get(kind, kind)} ({kind})" for kind, n in kinds.items())
-                         + "; name one of them with format=…")
-    strange = [kind for kind in found.values() if kind in STRANGERS]
-    what = f"looks like {STRANGERS[strange[0]]}" if strange else "is in no format that is known"
-    known = ", ".join(f"{text} ({key})" for key, text in FORMATS.items())
-    raise ValueError(f"{printable(source)} {what}. What is known: {known}")
+    if len(known) != 1:
+        raise _refusal(source, kinds, found)
+    fits = known if known[0] in ("yolo", "labels", "masks") else [*known, "broken"]  # it is read, and told
+    taken = [file for file, kind in found.items() if kind in fits]
+    rest = {file: kind for file, kind in found.items() if kind not in fits and (known[0], file.suffix) != ("yolo", ".txt")}
+    return known[0], taken, _passed_over(rest, source)
 
 # %% ../../nbs/data/12_recognise.ipynb #146aca4b
 def advice(source: str | Path, called: str | Path = "it") -> str:  # what the error calls it; "" if there is nothing to say
