@@ -41,6 +41,15 @@ def _window(boxes: np.ndarray, size: tuple[int, int]) -> list[int]:  # x1 y1 x2 
     low, high = np.floor(low - room).clip(0, limit - 1), np.ceil(high + room).clip(1, limit)
     return [*low.astype(int).tolist(), *np.maximum(high, low + 1).astype(int).tolist()]
 
+# %% ../../nbs/data/16_report.ipynb #4ep160ob
+def _show_object(ax, rle: dict, outlines, window: list[int], step: int, size: tuple) -> None:  # size: of what is shown
+    x1, y1, x2, y2 = window
+    mask = coco_mask.decode(rle)[y1:y2:step, x1:x2:step]
+    if mask.any() and mask.shape == size:
+        show_masks(mask[None], "highlight", ax, alpha=0.3)
+    for polygon in outlines if type(outlines) is list else []:
+        ax.plot(*((np.reshape([*polygon, *polygon[:2]], (-1, 2)) - [x1, y1]) / step).T, color=COLORS["highlight"], lw=1)
+
 # %% ../../nbs/data/16_report.ipynb #55c378a0
 def show_finding(dataset: CocoDataset, index: int, rows: list[int]) -> bytes | None:  # JPEG; None: it cannot be read
     "A picture with its boxes in grey, cut around the blamed objects, whose masks, outlines and boxes are red."
@@ -54,21 +63,17 @@ def show_finding(dataset: CocoDataset, index: int, rows: list[int]) -> bytes | N
     around[:, 2:] += around[:, :2]  # x y w h → x1 y1 x2 y2
     boxes = np.concatenate([dataset._boxes[rows], around[around.any(1)]])
     whole = np.maximum(dataset.image_sizes[index], (height, width)).tolist()  # annotated larger: how far do the boxes reach?
-    x1, y1, x2, y2 = _window(boxes, (height, width)) if len(boxes) else (0, 0, *whole[::-1])
+    x1, y1, x2, y2 = window = _window(boxes, (height, width)) if len(boxes) else (0, 0, *whole[::-1])
     step = max(1, max(x2 - x1, y2 - y1) // (2 * SIDE))
-    shift, scale = np.array([x1, y1]), SIDE / max(x2 - x1, y2 - y1)
+    image, scale = image[:, y1:y2:step, x1:x2:step], SIDE / max(x2 - x1, y2 - y1)
     figure = Figure(figsize=np.maximum([x2 - x1, y2 - y1], 9 / scale) * scale / 100, dpi=100)
-    ax = show_image(image[:, y1:y2:step, x1:x2:step], ax=figure.add_axes((0, 0, 1, 1)))
+    ax = show_image(image, ax=figure.add_axes((0, 0, 1, 1)))
     ax.set(xlim=(0, (x2 - x1) / step), ylim=((y2 - y1) / step, 0))
     others = [row for row in range(*dataset.own(index).indices(len(dataset._labels))) if row not in rows][:200]
     for kind, some, wide in (("negative", others, 1.5), ("highlight", rows, 2)):
-        show_boxes((dataset._boxes[some] - np.tile(shift, 2)) / step, kind, ax=ax, width=wide)
+        show_boxes((dataset._boxes[some] - [x1, y1, x1, y1]) / step, kind, ax=ax, width=wide)
     for row in rows:
-        mask = coco_mask.decode(rles[row - first])[y1:y2:step, x1:x2:step]
-        if mask.any() and mask.shape == tuple(image[0, y1:y2:step, x1:x2:step].shape):
-            show_masks(mask[None], "highlight", ax, alpha=0.3)
-        for polygon in parts[row - first] if type(parts[row - first]) is list else []:
-            ax.plot(*((np.reshape([*polygon, *polygon[:2]], (-1, 2)) - shift) / step).T, color=COLORS["highlight"], lw=1)
+        _show_object(ax, rles[row - first], parts[row - first], window, step, tuple(image.shape[1:]))
     figure.savefig(file := BytesIO(), format="jpg", dpi="figure", pil_kwargs={"quality": 75})
     return file.getvalue()
 
@@ -87,12 +92,12 @@ ul { padding-left: 1.2rem } b { border: 1px solid; border-radius: .3rem; padding
 figure { margin: 0 } img { width: 100%; max-height: 20rem; object-fit: contain } figcaption, li { font-size: .85rem }
 """
 
-# %% ../../nbs/data/16_report.ipynb #4ep16e03
+# %% ../../nbs/data/16_report.ipynb #4ep160tx
 def _text(value: object) -> str:
     "A name or a place as HTML: no markup, one line, its direction kept to itself."
     return f"<bdi>{html.escape(printable(value))}</bdi>"
 
-
+# %% ../../nbs/data/16_report.ipynb #4ep16e03
 def _kind(dataset: CocoDataset | None, kind: str, places: list[str], part: str, phrase: Callable) -> str:  # part: class in STYLE
     "One kind of finding: how often, where first, and the pictures that have most of it; without a dataset, none."
     figures, told = [], [f"<li>{_text(phrase(place))}</li>" for place in places[:PLACES]]
@@ -109,6 +114,26 @@ def _kind(dataset: CocoDataset | None, kind: str, places: list[str], part: str, 
     return (f'<section class="{part}"><h3><b>{len(places):,}</b> {_text(kind)}</h3>\n<ul>{"".join(told)}{rest}</ul>{shown}'
             "</section>\n")
 
+# %% ../../nbs/data/16_report.ipynb #4ep160pt
+def _table(numbers: dict) -> str:
+    return f"<table>{''.join(f'<tr><td>{_text(what)}</td><td>{n:,}</td></tr>' for what, n in numbers.items())}</table>"
+
+
+def _part(dataset: CocoDataset, report: dict, done: dict | None, phrase: Callable) -> str:
+    numbers = report["counts"] | {f"pixels of the {what} object": round(n) for what, n in report["sizes"].items()}
+    body = [f"<h2>{_text(dataset.annotation_file.name)}</h2>\n<p>of the pictures in {_text(dataset.image_dir)}</p>\n",
+            f"{_table(numbers)}\n<details><summary>{len(report['classes'])} classes</summary>",
+            f"{_table(report['classes'])}</details>\n"]
+    for part, title in (("problems", "Problems, to be mended before training"), ("notes", "Notes, good to know")):
+        body.append(f"<h2>{title}: {len(report[part]) or 'none'}</h2>\n")
+        body += [_kind(dataset, kind, places, part, phrase) for kind, places in report[part].items()]
+    if done:
+        problems, notes = (len(done["left"][part]) or "no" for part in ("problems", "notes"))
+        body.append(f"<h2>Mended in the copy {_text(done['file'].name)}: {len(done['repaired']) or 'nothing'}</h2>\n"
+                    f"<p>In it are left: problems of {problems} kind{'s' * (problems != 1)}, notes of {notes}.</p>\n")
+        body += [_kind(None, kind, places, "mended", phrase) for kind, places in done["repaired"].items()]
+    return "".join(body)
+
 # %% ../../nbs/data/16_report.ipynb #4ep16e05
 def report_page(
     parts: list[tuple[CocoDataset, dict]],  # datasets, each with its report, as of `open_anyway`
@@ -116,27 +141,12 @@ def report_page(
     mended: Sequence[dict] = (),  # what became of each, as of `repair`
 ) -> str:
     "The check as one page of HTML that needs nothing else: counts, each kind of finding, its first places and worst pictures."
-    body = []
-    for (dataset, report), done in zip_longest(parts, mended):
-        numbers = report["counts"] | {f"pixels of the {what} object": round(n) for what, n in report["sizes"].items()}
-        rows = [f"<tr><td>{_text(what)}</td><td>{n:,}</td></tr>" for what, n in numbers.items()]
-        classes = [f"<tr><td>{_text(name)}</td><td>{n:,}</td></tr>" for name, n in report["classes"].items()]
-        body += [f"<h2>{_text(dataset.annotation_file.name)}</h2>\n<p>of the pictures in {_text(dataset.image_dir)}</p>\n",
-                 f"<table>{''.join(rows)}</table>\n<details><summary>{len(classes)} classes</summary>",
-                 f"<table>{''.join(classes)}</table></details>\n"]
-        for part, title in (("problems", "Problems, to be mended before training"), ("notes", "Notes, good to know")):
-            body.append(f"<h2>{title}: {len(report[part]) or 'none'}</h2>\n")
-            body += [_kind(dataset, kind, places, part, phrase) for kind, places in report[part].items()]
-        if done:
-            problems, notes = (len(done["left"][part]) or "no" for part in ("problems", "notes"))
-            body.append(f"<h2>Mended in the copy {_text(done['file'].name)}: {len(done['repaired']) or 'nothing'}</h2>\n"
-                        f"<p>In it are left: problems of {problems} kind{'s' * (problems != 1)}, notes of {notes}.</p>\n")
-            body += [_kind(None, kind, places, "mended", phrase) for kind, places in done["repaired"].items()]
+    body = "".join(_part(*part, done, phrase) for part, done in zip_longest(parts, mended))
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # whatever slipped through could do nothing
     return (f'<html lang="en">\n<head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Check of a dataset</title>'
             f"<style>{STYLE}</style></head>\n<body><h1>Check of a dataset</h1>\n"
-            f"<p>Red: the object in question. Grey: the boxes beside it.</p>\n{''.join(body)}</body>\n</html>\n")
+            f"<p>Red: the object in question. Grey: the boxes beside it.</p>\n{body}</body>\n</html>\n")
 
 # %% ../../nbs/data/16_report.ipynb #4ep16e07
 def _marked(page: str) -> str:
