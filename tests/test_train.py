@@ -776,3 +776,16 @@ def test_the_scale_of_training_stays_with_its_sizes(tmp_path):
     maskrcnn(5, **TINY, train_scale=2.0).save_pretrained(tmp_path / "run")
     assert maskrcnn(weights=tmp_path / "run").transform.train_scale == 2.0
     assert maskrcnn(weights=tmp_path / "run", min_size=96, max_size=96).transform.train_scale is None
+
+
+def test_pictures_that_the_weights_have_learnt_are_told(pictures, tmp_path, capsys):
+    """Of a run, and of the run before it; not where they are in training again, which is told as such."""
+    train, valid, both = pictures["train"], pictures["val"](), ConcatDataset([pictures["val"](), pictures["train"]()])
+    fit(maskrcnn(5, **TINY), train(), epochs=1, output_dir=tmp_path / "old")
+    fit(maskrcnn(weights=tmp_path / "old"), valid, both, epochs=1, output_dir=tmp_path / "new")
+    assert "validation: 4 of 6 pictures are among those that" in (said := capsys.readouterr().out) and "old has learnt" in said
+    assert said.count("are among those") == 1
+    with pytest.warns(UserWarning, match="6 of 6 pictures are among those that .*new/best has learnt from"):
+        evaluate(load_model(tmp_path / "new/best", "cpu"), both, progress=False)
+    fit(maskrcnn(weights=tmp_path / "old"), train(), train(), epochs=1, output_dir=tmp_path / "same")
+    assert "are among those" not in capsys.readouterr().out

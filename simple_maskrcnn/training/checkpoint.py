@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 from .. import __version__
 from ..cards import checkpoint_card
 from ..data.coco import CocoDataset
+from ..data.doubts import learnt_by, pictures_of
 from ..data.hints import behind, content_digest, parts_of
 from ..files import clear_drafts, replace_files, sync_folder, write_atomic
 from ..network.model import MaskRCNN
@@ -151,7 +152,7 @@ def record_of(weights: str | None, train: Dataset, valid: Dataset | None,  # wei
     measure = {"max_detections": max_detections} | ({"tiles": [*tiles] if isinstance(tiles, tuple) else tiles} if tiles else {})
     judged = None if valid is None else describe(valid) | {"evaluation": measure}
     return {"weights": weights, "training": describe(train), "validation": judged, "versions": versions,
-            "options": options or {}}
+            "options": options or {}, "pictures": sorted({*learnt_by(weights), *pictures_of(train)})}
 
 
 def same_measure(old: dict, new: dict) -> bool:  # what two records have as "validation"

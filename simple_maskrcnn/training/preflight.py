@@ -26,6 +26,7 @@ from torch.utils.data import Dataset
 from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
+from ..data.doubts import tell_learnt
 from ..data.coco import MENDED, label_image
 from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of, training_scale
 from ..data.loader import make_loader, repeat_factors, seeded
@@ -146,6 +147,8 @@ def check_all(model: MaskRCNN, train: Dataset, valid: Dataset | None, accelerato
     if told := share_bands(model, parts_of(train), learn=True):
         yield told
     share_bands(model, [] if valid is None else parts_of(valid))
+    if valid is not None and (told := tell_learnt(model, valid, train)):
+        yield f"validation: {told}"
     if names_of(train) is None:
         yield "the training images have no class names: classes go by number" + (
             f" to the network's, {own[1:9]}" if (own := model.class_names) else "; model.class_names = […] names them")

@@ -308,9 +308,7 @@ def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: li
             run.forget_best(epoch - 1)
         ap, run.truth, run.record["validation"]["truth"] = record["segm"]["AP"], None, found["truth"]
     best = {} if valid is None else found["best_score"]["segm"]  # of classes that are right somewhere; else -1
-    numbered = not best.keys() & set(names := network.names[1:])  # a dataset without names: its classes are called 1, 2, …
-    names = map(str, range(1, network.num_classes)) if numbered else names
-    limits = [max(best.get(name, 0), 0) or 0.5 for name in names] if best else None
+    limits = [max(best.get(name, best.get(str(k), 0)), 0) or 0.5 for k, name in enumerate(network.names)][1:] if best else None
     network.score_thresholds = run.model.score_thresholds = run.limits = limits  # an earlier epoch's are not this network's
     for name in ("last", "best")[: 2 if ap >= max(run.best, 0) else 1]:  # of equal APs the later network: it has learnt more
         with run.writing():
