@@ -277,6 +277,17 @@ def test_in_tiles_what_detect_finds_is_compared_with_all_that_is_there_and_no_fi
     assert seen_by(model, large[0]) == expected != seen_by(model, large[0], tiles=False)
 
 
+def test_pictures_that_are_shrunk_are_told(large):
+    model = maskrcnn(5, "resnet18", **SLIM)
+    for side, tile, told in ((37, None, 3), (38, None, 0), (37, 96, 0)):  # 150 × 210, of which a quarter is 37.5
+        model.transform.min_size, model.transform.max_size = [side], 1000
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            evaluate(model, Subset(large[1], range(3)), tiles=tile, progress=False)
+        assert sum(f"3 pictures are shrunk to less than a quarter for the network (min_size={side}" in str(one.message)
+                   for one in heard) == bool(told), side
+
+
 def test_the_losses_in_tiles_are_those_of_windows_as_pictures(large):
     torch.manual_seed(0)
     model, parts = maskrcnn(5, "resnet18", **SLIM), []

@@ -28,7 +28,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_precision_recall
 from .mistakes import count_mistakes
-from .tiles import Tiles, as_in_files, choose_tiles, found_in, with_runs
+from .tiles import Tiles, as_in_files, choose_tiles, found_in, tell_shrunk, with_runs
 from ..data.bands import share_bands
 from ..data.doubts import tell_learnt, warn_of_augmentation, warn_of_masks, warn_of_objects
 from ..data.hints import behind, categories_of, classes_seen, names_of, parts_of
@@ -292,7 +292,8 @@ def evaluate(
         with hold(output_dir):  # nobody else is at work there, nor will be while the files are written
             claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
     warn_of_augmentation(dataset)
-    if not (rank or losses) and (told := tell_learnt(model, dataset)):  # with losses, `fit` has said it
+    shrunk = tell_shrunk(_of(model, "transform"), [] if tile else image_sizes(dataset))
+    for told in filter(None, [] if rank or losses else [tell_learnt(model, dataset), shrunk]):  # with losses, `fit` has said it
         warnings.warn(told, stacklevel=2)
     maps, ids_in_file = label_maps(model, dataset), _ids_in_file(dataset) if output_dir is not None else {}
     shown, judge = _shown(dataset, tile, losses), partial(record_of, exact=exact, maps=maps)

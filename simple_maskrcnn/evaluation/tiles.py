@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['Window', 'MOST', 'tile_size', 'windows', 'merge', 'detect_tiles', 'judge_limits', 'as_in_files', 'with_runs',
-           'choose_tiles', 'Tiles', 'found_in']
+           'choose_tiles', 'Tiles', 'found_in', 'tell_shrunk']
 
 # %% ../../nbs/evaluation/05_tiles.ipynb #til0impo
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from itertools import chain
 from numbers import Integral, Real
@@ -294,3 +294,12 @@ def found_in(place: int, size: tuple[int, int], target: dict, result: dict, exac
     masks = [thing["segmentation"] for thing in coco_detections(result, size, exact)]
     return {"place": place, "masks": masks} | {key: result[key].cpu() for key in ("boxes", "labels", "scores")}
 
+
+def tell_shrunk(transform: Transform | None, sizes: Iterable[tuple[int, int]]) -> str:  # of pictures: height, width
+    "What is to be said of pictures that a network sees far smaller than those that it has learnt from."
+    if transform is None:
+        return ""
+    least, (side, most) = (getattr(transform, "train_scale", None) or 1) / 4, (transform.min_size[-1], transform.max_size)
+    shrunk = sum(min(side / min(size), most / max(size)) < least for size in sizes)
+    return shrunk and (f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={side}, max_size={most}); "
+                       f"if it has learnt from larger objects, look at windows: give tiles={tile_size(True, transform)[0]}")

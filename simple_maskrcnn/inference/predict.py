@@ -37,7 +37,7 @@ from simple_maskrcnn.inference.outputs import (
 )
 from .pictures import OWN, Picture, by_window, find_images, finish, gather, seals_of, stamped, take_over, to_image, write_list
 from .export import OnnxNetwork
-from ..evaluation.tiles import detect_tiles, judge_limits, tile_size
+from ..evaluation.tiles import detect_tiles, judge_limits, tell_shrunk, tile_size
 from ..network.weights import PUBLISHED
 
 # %% ../../nbs/inference/01_predict.ipynb #10da4dc9
@@ -159,17 +159,13 @@ def _write_one(output_dir, kinds, record, names, class_names, root, name, image,
 
 
 def _advise(seen: list[tuple], limit: int, model: MaskRCNN) -> None:  # seen: name, objects, size for the network, and `reach`
-    transform = model.transform
     if told := beyond({name: reached for name, _, _, reached in seen if reached}, bands_of(model)):
         warnings.warn(told, stacklevel=3)
     if full := sum(most >= limit for _, most, _, _ in seen):
         warnings.warn(f"in {full} pictures the network found as many objects as it keeps, {limit}; there may be more: give "
                       f"max_detections={2 * limit}, or train with box_detections_per_img={2 * limit}", stacklevel=3)
-    least = (transform.train_scale or 1) / 4
-    if shrunk := sum(min(transform.min_size[-1] / min(size), transform.max_size / max(size)) < least for _, _, size, _ in seen):
-        warnings.warn(f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={transform.min_size[-1]}, "
-                      f"max_size={transform.max_size}); if it has learnt from larger objects, look at windows of them: give "
-                      f"tiles={tile_size(True, transform)[0]}", stacklevel=3)
+    if told := tell_shrunk(model.transform, [size for _, _, size, _ in seen]):
+        warnings.warn(told, stacklevel=3)
 
 
 def predict_files(
