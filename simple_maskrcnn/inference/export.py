@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -23,10 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision import ops
-from torchvision.models import resnet
 
 from ..files import printable, write_atomic
-from ..network.backbone import ResNetBody
 from ..network.box_head import WEIGHTS
 from ..network.boxes import clip_boxes
 from ..network.conv import as_made
@@ -39,10 +38,8 @@ from ..network.transform import Transform, check_images
 # %% ../../nbs/inference/09_export.ipynb #exp1code
 def without_norms(model: nn.Module) -> nn.Module:  # in evaluation mode; it is changed
     "The same network, each norm behind a convolution folded into it."
-    for parent in model.modules():
-        in_order = isinstance(parent, nn.Sequential | ResNetBody | resnet.BasicBlock | resnet.Bottleneck)
-        children = list(parent.named_children()) if in_order else []
-        for (_, conv), (name, norm) in zip(children, children[1:]):
+    for parent in [m for m in model.modules() if type(m).__module__.startswith(("torch.nn.", "torchvision", "simple_maskrcnn."))]:
+        for (_, conv), (name, norm) in pairwise(list(parent.named_children())):  # these modules call them in their order
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | ops.FrozenBatchNorm2d) and as_made((conv, norm)):
                 conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, norm.running_mean, norm.running_var,
                                                               norm.eps, norm.weight, norm.bias)
@@ -331,8 +328,7 @@ class OnnxNetwork(MaskRCNN):
         return nn.Module.train(self, False)
 
     def features(self, *args, **options):
-        raise TypeError(f"{printable(self.weights_from)} only predicts: to train it, or to look into it, load the run from which "
-                        "it was exported")
+        raise TypeError(f"{printable(self.weights_from)} only predicts: to train or look into it, load the run that was exported")
 
     save_pretrained = features
 

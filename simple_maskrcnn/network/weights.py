@@ -276,8 +276,7 @@ def find_weights(
     if all(settings.get(name, old.get(name)) == old.get(name) for name in ("num_classes", "class_names")):  # the same classes
         resized = {"min_size", "max_size", "train_resize"} & given.keys()  # then the scale of training is another
         settings = {name: old[name] for name in OF_TRAINING[1:4 if resized else 5] if name in old} | settings
-    norm, layers = ("batch", 5) if state is None else ("frozen", 3)
-    return state, old, {"norm": norm, "trainable_layers": layers} | settings
+    return state, old, dict(zip(("norm", "trainable_layers"), ("batch", 5) if state is None else ("frozen", 3))) | settings
 
 
 class SavedNetwork(PyTorchModelHubMixin):
