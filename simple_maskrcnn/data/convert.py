@@ -11,37 +11,48 @@ import glob
 import json
 import os
 import warnings
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from .coco import is_own, sealed
 from .doubts import FOUR, Reading, judge_rings
 from .formats import mask_files, read_masks, voc_table
 from simple_maskrcnn.data.layouts import (
-    class_id, class_ids, coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco,
+    LINE, class_id, class_ids, coco_parts, doubtful_labels, label_pairs, read_labels, read_voc, read_yolo, stray_texts, tidy_coco,
     voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
 )
 from .outlines import Sample, read_imagej, read_labelme, read_qupath, read_via
-from .pairs import Pictures, below, image_root, one_record_each, part_of, same_below
+from .pairs import Pictures, below, image_root, one_record_each, part_of, same_below, unpacked
 from .recognise import FORMATS, files_of, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
 
 # %% ../../nbs/data/13_convert.ipynb #13cread2
+def _one_list(files: list[Path], folder: Path) -> dict[int, str]:  # folder: of the texts
+    "The classes that files name alike; a list may end before another, if the numbers of the labels do."
+    tables = sorted(((file, yolo_names(file)) for file in files), key=lambda found: len(found[1]))
+    longest, table = tables.pop()
+    texts = [file.read_text("utf-8", "replace") for file in files_below(folder)[0] if file.suffix == ".txt" and tables]
+    used = {int(line.split()[0]) for text in texts for line in text.splitlines() if LINE.match(line)}
+    for file, names in tables:
+        for k in sorted({*table, *names}):
+            if names.get(k) != table.get(k) and (k in names or k in used):
+                one, other = (f"{found.get(k, 'missing')} in {path}" for path, found in ((file, names), (longest, table)))
+                raise ValueError(printable(f"lists of classes disagree: class {k} is {one} and {other}; which is meant?"))
+    return table
+
+
 def _yolo_parts(folder: Path, files: list[Path], pictures: Pictures, classes: list[str] | None):
     "The classes of a folder of YOLO text, and its pictures with the part that each belongs to."
     lists = [file for file in files if file.suffix in (".yaml", ".yml")]
-    names = [folder / name for name in ("classes.txt", "obj.names", "labels/classes.txt")]
-    named = lists or [file for file in names if file.is_file()]
+    named = lists + [file for file in files_below(folder)[0] if file.name in ("classes.txt", "obj.names")]
     if len(lists) > 1 or not named and not classes:
         raise ValueError(f"{printable(folder)} has " + (
             "no list of classes (data.yaml, classes.txt or obj.names); give the names in their order, classes=[…]" if not named
-            else f"several lists of classes, {lists[0].name} and {lists[1].name}; move what is of no use away"))
-    table = yolo_names(named[0]) if named else dict(enumerate(classes))
+            else f"several lists of classes, {', '.join(below(file, folder) for file in lists)[:200]}; which is meant?"))
+    table = _one_list(named, folder) if named else dict(enumerate(classes))
     if pictures.folder != folder:  # the texts are elsewhere
         texts = same_below(pictures, [path for path in files_below(folder)[0] if path.suffix == ".txt"], folder)
         found = [(image, texts.get(image, folder / image.relative_to(pictures.folder).with_suffix(".txt")))
@@ -187,25 +198,6 @@ def tell_earlier(files: list[Path], made_by: str, *written: Path) -> None:
         warnings.warn(f"{', '.join(map(printable, left))} of an earlier call {are} still there, and may have "
                       f"the same pictures as {printable(written[0].name)}; remove what is of no use", stacklevel=3)
 
-# %% ../../nbs/data/13_convert.ipynb #13cwrit6
-def _unpacked(samples: list[Sample], folder: Path, source: Path) -> tuple[list[Sample], dict[Path, bytes | Path]]:
-    "Where the pictures of annotation files that hold them go: all of a dataset into one folder, also those that are files."
-    files, moved = {}, []
-    for sample in samples:
-        embedded = isinstance(sample.image, bytes)
-        suffix = "." + Image.open(BytesIO(sample.image)).format.lower() if embedded else sample.image.suffix
-        home = sample.file.parent if embedded else sample.image.parent
-        home = home if home.is_relative_to(source) else source
-        path = folder / home.relative_to(source) / ((sample.file.stem if embedded else sample.image.stem) + suffix)
-        if files.setdefault(path, sample.image) != sample.image:
-            raise ValueError(f"two pictures would become {printable(path)}; rename one")
-        moved.append(sample._replace(image=path))
-    for path, content in files.items():
-        files[path] = content if isinstance(content, bytes) else content.read_bytes()
-        if path.exists() and path.read_bytes() != files[path]:
-            raise ValueError(f"{printable(path)} is there, with another content; choose another place for the result")
-    return moved, files
-
 # %% ../../nbs/data/13_convert.ipynb #13cconv2
 def _of_coco(
     files: list[Path], folder: Path, reading: Reading, known: Pictures, classes: list[str] | None,
@@ -239,7 +231,7 @@ def _of_samples(
     samples, root, held = one_record_each(samples, known, reading), known.folder, {}
     if any(isinstance(sample.image, bytes) for sample in samples):
         root = output.with_name(output.stem + "_images")
-        samples, held = _unpacked(samples, root, folder)
+        samples, held = unpacked(samples, root, folder)
     root = image_root([sample.image for sample in samples], root)
     samples = [s._replace(part=s.part or part_of(s.file, folder)) if s.file.is_relative_to(folder) else s for s in samples]
     return coco_contents(samples, classes, root, reading), root, held

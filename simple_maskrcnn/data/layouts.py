@@ -34,10 +34,13 @@ def yolo_names(file: Path) -> dict[int, str]:  # data.yaml, classes.txt or obj.n
     if file.suffix not in (".yaml", ".yml"):
         lines = enumerate(line.strip() for line in file.read_text("utf-8-sig").splitlines())
         return {k: line for k, line in lines if line}  # an empty one counts
-    names = _yaml(file, words=True).get("names")
+    content = _yaml(file, words=True)
+    names = content.get("names")
     names = {str(k): name for k, name in enumerate(names)} if isinstance(names, list) else names
     if not isinstance(names, dict) or not all(key.isdecimal() and isinstance(name, str) for key, name in names.items()):
         raise ValueError(f'{file}: "names" is {shown(names)}, neither a list of classes nor their numbers with names')
+    if content.get("nc", str(len(names))) != str(len(names)):
+        raise ValueError(f'{file}: "nc" is {shown(content["nc"])}, and there are {len(names)} names')
     return {int(key): name for key, name in names.items()}
 
 
