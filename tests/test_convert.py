@@ -12,7 +12,7 @@ from conftest import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 
-from simple_maskrcnn import CocoDataset, cli
+from simple_maskrcnn import CocoDataset, cli, maskrcnn, predict_files
 from simple_maskrcnn.data.recognise import FORMATS, STRANGERS
 from simple_maskrcnn.inference.outputs import write_picture
 
@@ -71,6 +71,38 @@ def draw(kind: str, folder: Path) -> Path | None:
         else:
             picture(folder / {"labels": f"masks/{name}.png", "masks": f"{name}/masks/1.png"}[kind], 1 + 254 * (kind == "masks"))
     return file
+
+
+@pytest.mark.filterwarnings("ignore:in 3 pictures the network found as many")
+@pytest.mark.parametrize("kind", ["labelme", "yolo", "imagej", "qupath", "labels", "tiff"])
+def test_what_predict_has_found_is_told_unless_somebody_corrected_it(kind, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    if kind == "imagej":
+        pytest.importorskip("roifile")
+    for k in range(3):
+        picture(tmp_path / f"pictures/{k}.png", 90 + k)
+    torch.manual_seed(0)
+    network = maskrcnn(2, class_names=["background", "cell"], backbone="resnet18", levels=(3, 4), fpn_channels=16,
+                       box_channels=32, mask_channels=16, min_size=64, max_size=64)
+    predict_files(network, tmp_path / "pictures", found := tmp_path / "predictions", to=kind, score_threshold=0, max_detections=3,
+                  overlays=False, progress=False)
+    home = found / {"labels": "masks"}.get(kind, kind)
+    options = {"labels": ["--from", "labels"], "tiff": ["--from", "labels"], "labelme": []}.get(kind, [])
+    options += [] if kind == "labelme" else ["--images", tmp_path / "pictures"]
+    code, said = here("convert", home, "data.json", *options)
+    assert code == 0 and "3 of 3 files are as `predict` wrote them, not corrected, the first is " in said, said
+    if kind == "labelme":
+        file = home / "1.json"
+        file.write_text(json.dumps(json.loads(file.read_text())))  # as LabelMe writes it
+        assert "2 of 3 files are as `predict`" in here("convert", home, "data.json")[1]
+        code, said = here("convert", tmp_path, "data.json")  # predictions.json lies there, too
+        assert code == 0 and "2 of 3 files are as `predict`" in said and "passed over" not in said, said
+        for file in home.glob("*.json"):
+            file.write_text(json.dumps(json.loads(file.read_text())))
+        code, said = here("convert", tmp_path, "data.json")
+        assert "as `predict`" not in said and "passed over: what `predict` has found" in said, said
 
 
 def commands(folder: Path, given: Path, labelled: bool) -> list[list]:

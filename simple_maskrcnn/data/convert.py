@@ -24,8 +24,8 @@ from simple_maskrcnn.data.layouts import (
     voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
 )
 from .outlines import Sample, read_imagej, read_labelme, read_qupath, read_via
-from .pairs import Pictures, below, image_root, one_record_each, part_of, same_below, unpacked
-from .recognise import FORMATS, files_of, recognise
+from .pairs import Pictures, as_predicted, below, image_root, one_record_each, part_of, same_below, unpacked
+from .recognise import FORMATS, STRANGERS, files_of, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
 
@@ -305,6 +305,11 @@ def convert(
     else:
         samples, names = read_samples(format, source, files, reading, known, classes, progress)
         described = [sample.image for sample in samples]
+        drawn = sorted({sample.file for sample in samples if sample.file.is_file()})
+        if found := as_predicted(drawn, folder):
+            reading.notes.pop(f"passed over: {STRANGERS['predictions']}", None)  # for some of it is taken
+            kind = f"{len(found)} of {len(drawn)} files are as `predict` wrote them, not corrected"
+            reading.notes[kind] = [*map(printable, found)]
         contents, root, held = _of_samples(samples, names, folder, output, reading, known)
     if format == "via" or source.is_dir() and format in ("coco", *READERS):  # others say it themselves, or have lists
         for path in known.others(described):
