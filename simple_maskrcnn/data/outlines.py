@@ -12,6 +12,7 @@ import base64
 import json
 import math
 import re
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from PIL import Image
 
 from .coco import mask_record
 from .doubts import Reading, other_picture, without_regions
-from .images import named_errors
+from .images import named_errors, open_image
 from .pairs import Pictures
 from .records import file_size, shown, upright_size
 from .shapes import polygon_mask
@@ -99,10 +100,9 @@ def take(record: dict, key: str, kind: type | tuple, default=None):  # default: 
 
 
 def take_points(values, least: int = 3) -> np.ndarray:  # pairs x, y → float [N, 2]
-    try:
+    points = np.empty(0)
+    with suppress(ValueError, TypeError):
         points = np.array(values, float)
-    except (ValueError, TypeError):
-        points = np.empty(0)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < least or not (np.abs(points) < 1e6).all():
         raise ValueError(f"the points are {shown(values)}; it takes {least} or more pairs of finite numbers x, y")
     return points
@@ -171,6 +171,9 @@ def read_labelme(file: Path, reading: Reading, pictures: Pictures) -> Sample | N
     size = picture_size(image)
     if held and isinstance(image, Path) and other_picture(image, held):
         reading.note("files with another picture in them than that of their name, which is taken (do the outlines fit it?)", file)
+    others = pictures.by_stem.get(file.stem, []) if isinstance(image, Path) and image.stem != file.stem else []
+    if any(path.parent == file.parent or image.with_name(path.name).is_file() for path in others):
+        reading.note("files that name another picture than that of their own name, which is there (which do they fit?)", file)
     said = tuple(content.get(key) or known for key, known in zip(("imageHeight", "imageWidth"), size))
     same_size(said, size, name)
     for k, shape in enumerate(take(content, "shapes", list)):
@@ -282,11 +285,18 @@ def _qupath_shape(feature: dict, size: tuple[int, int]) -> list | dict:
     return with_holes([[_open_ring(ring) for ring in polygon] for polygon in polygons], size)
 
 
+def _noted_size(image: Path, reading: Reading) -> tuple[int, int]:  # as of `picture_size`
+    with suppress(Exception), open_image(image) as file:  # what Pillow does not know has no EXIF
+        if file.getexif().get(274) in range(2, 9):
+            reading.note("pictures turned by EXIF, which QuPath and ImageJ show as stored (do their outlines lie turned?)", image)
+    return picture_size(image)
+
+
 def read_qupath(file: Path, reading: Reading, pictures: Pictures) -> Sample:
     "What is in a GeoJSON file of QuPath; its picture has the same name."
     content, objects, kinds = load_json(file), [], []
     image = pictures.of_stem(file.stem, file.parent)
-    size = picture_size(image)
+    size = _noted_size(image, reading)
     for k, feature in enumerate(content if isinstance(content, list) else take(content, "features", list, [content])):
         with reading.at(file, place := f"features[{k}]"):
             if (name := _qupath_class(feature)).endswith("*"):
@@ -329,7 +339,7 @@ def read_imagej(file: Path, reading: Reading, pictures: Pictures) -> Sample:
     (roifile,) = imported("reading ImageJ's regions", "formats", "roifile")
     stem = next((file.stem[: -len(end)] for end in ("_RoiSet", "-RoiSet", "_rois") if file.stem.endswith(end)), file.stem)
     image, found, objects = pictures.of_stem(stem, file.parent), roifile.roiread(file), []
-    size = picture_size(image)
+    size = _noted_size(image, reading)
     for k, roi in enumerate(found if isinstance(found, list) else [found]):
         with reading.at(file, place := f"region {k + 1}, {roi.name}"):
             if max(roi.position, roi.c_position, roi.z_position, roi.t_position) > 1:
