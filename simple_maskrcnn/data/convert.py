@@ -10,6 +10,7 @@ __all__ = ['READERS', 'NAMELESS', 'MADE_BY', 'calls_of', 'read_samples', 'coco_c
 import glob
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from simple_maskrcnn.data.layouts import (
     voc_files, with_classes, yolo_names, yolo_pictures, yolo_text,
 )
 from .outlines import Sample, read_imagej, read_labelme, read_qupath, read_via
-from .pairs import Pictures, as_predicted, below, image_root, one_record_each, part_of, same_below, unpacked
+from .pairs import PARTS, Pictures, as_predicted, below, image_root, one_record_each, part_of, same_below, unpacked
 from .recognise import FORMATS, STRANGERS, files_of, recognise
 from .records import UNLISTED, check_coco, load_coco, read_json, to_rle
 from ..files import files_below, printable, progress_bar, write_atomic
@@ -222,7 +223,8 @@ def _of_coco(
     contents = {part: finished_coco(content, *more[1:], root, reading) for part, (content, *more) in tidied.items()}
     for part in contents if classes else []:
         contents[part] = with_classes(contents[part], classes, *tidied[part][1:], reading)
-    return contents, root
+    called = [(PARTS | {"default": ""}).get(re.sub(r"20\d\d$", "", part.lower()), part) for part in contents]  # COCO's, CVAT's
+    return dict(zip(called if len({*called}) == len(called) else contents, contents.values())), root
 
 
 def _of_samples(
