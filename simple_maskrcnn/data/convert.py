@@ -240,11 +240,11 @@ def _of_samples(
 
 # %% ../../nbs/data/13_convert.ipynb #13cconv6
 def _is_box(outlines: list | dict) -> bool:  # COCO's segmentation
-    "Is it an upright rectangle, by its corners?"
+    "Is it an upright rectangle, by its corners? A smaller one may have been traced around a few pixels."
     if isinstance(outlines, dict) or [*map(len, outlines)] not in ([8], [10]):  # the first corner may be the last again
         return False
     points = np.reshape(outlines[0], (-1, 2))
-    return bool((np.abs(points - np.roll(points, 1, axis=0)).min(1) < 0.01).all())
+    return bool((np.abs(points - np.roll(points, 1, axis=0)).min(1) < 0.01).all() and np.ptp(points, axis=0).min() > 4)
 
 
 def _note_boxes(reading: Reading, contents: dict[str, dict]) -> None:
