@@ -6,14 +6,11 @@
 __all__ = ['SPECK', 'WIDER', 'STRAY', 'APART', 'COVERED', 'WRAPPED', 'BORDERS', 'LINE_WIDTH', 'REGION', 'HOLDING', 'FOUR',
            'TRACKED', 'Reading', 'pieces', 'part_note', 'all_in_one', 'copies', 'covered', 'number_pieces', 'border_of',
            'without_regions', 'judge_rings', 'other_picture', 'warn_of_objects', 'misfits', 'far_off', 'warn_of_masks',
-           'warn_of_augmentation', 'pictures_of', 'learnt_by', 'tell_learnt']
+           'warn_of_augmentation']
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubt3
 import base64
 import binascii
-import hashlib
-import json
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,11 +21,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from .coco import CocoDataset
-from .hints import behind, middle, parts_of
+from .hints import behind, parts_of
 from .records import rle_counts, to_rle
 from ..files import printable
 from ..network.boxes import box_iou
@@ -299,31 +296,3 @@ def warn_of_augmentation(dataset: Dataset) -> None:
     if drawn := [name for name in names if name.startswith(("Random", "ColorJitter", "Scale"))]:
         warnings.warn(f"the images are changed at random before they are judged ({', '.join(drawn)}): open the dataset with "
                       "eval_transforms()", stacklevel=3)
-
-# %% ../../nbs/data/20_doubts.ipynb #20doubw1
-def pictures_of(dataset: Dataset) -> dict[str, Path]:  # of `CocoDataset`s: a digest of a file's size and of its middle → the file
-    found = {}
-    if len(dataset) > 20_000:  # a few of them move no AP
-        return found
-    for data, indices in map(behind, parts_of(dataset)):
-        for path in [data.image_dir / str(data.file_names[i]) for i in indices] if isinstance(data, CocoDataset) else ():
-            with suppress(OSError):  # the check says so
-                found[hashlib.sha256(b"%d" % os.path.getsize(path) + middle(path)).hexdigest()[:16]] = path
-    return found
-
-
-def learnt_by(weights: str | None) -> set[str]:  # what a network was made with → digests, as of `pictures_of`
-    "The pictures that it has learnt from, if that is a run, which says so."
-    for folder in (Path(weights), Path(weights).parent) if weights else ():  # a run, or its best/
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return {*json.loads((folder / "config.json").read_bytes())["pictures"]}
-    return set()
-
-
-def tell_learnt(model: nn.Module, dataset: Dataset, beside: Dataset | None = None) -> str:  # beside: what does not count
-    other = {} if beside is None else pictures_of(beside)
-    known = learnt_by(getattr(model, "weights_from", None))
-    if known and (again := known & (seen := pictures_of(dataset)).keys() - other.keys()):
-        return (f"{len(again)} of {len(seen)} pictures are among those that {printable(model.weights_from)} has learnt from, and "
-                f"AP is better than with new ones; the first is {printable(min(map(seen.get, again)))}")
-    return ""
