@@ -27,7 +27,9 @@ from torch.utils.data import Dataset, Subset
 from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
-from .doubts import APART, COVERED, STRAY, all_in_one, copies, covered, far_off, misfits, part_note
+from simple_maskrcnn.data.doubts import (
+    APART, BARE, COVERED, STRAY, all_in_one, copies, covered, doubts_of, far_off, misfits, part_note,
+)
 from simple_maskrcnn.data.hints import (
     FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
     listed_again, middle, unlike,
@@ -195,8 +197,10 @@ def check_dataset(
         problems[NOTHING] = [crowds if len(rows) else f"no annotations for {len(indices)} images"]
     sides = (dataset._boxes[:, 2:] - dataset._boxes[:, :2])[rows[single]]
     full = int((areas >= 0.97 * sides.prod(1)).sum())
-    notes |= {CROWDS: [crowds] * (len(areas) < 9 * counts["crowds"] and len(areas) > 0),
-              FILLED: [f"{full} of {len(areas)} objects"] * (len(areas) > 20 and 3 * full > len(areas)),
+    notes |= doubts_of(dataset, indices) | {
+              CROWDS: [crowds] * (len(areas) < 9 * counts["crowds"] and len(areas) > 0),
+              FILLED: [f"{full} of {len(areas)} objects"] * (
+                  len(areas) > 20 and 3 * full > len(areas) or len(areas) > 4 and 5 * full >= 4 * len(areas)),
               APART: apart * all_in_one(apart, pictures[single], dataset._labels[rows[single]]),
               UNLIKE: sum(differ.values(), []),
               COPY: [" is ".join(Path(dataset.file_names[i]).as_posix() for i in group) for group in differ if not differ[group]],
@@ -223,7 +227,7 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
     TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, SIBLINGS, MANY, UNMET, SHRUNK,
-    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, COVERED, STRAY, UNLISTED,
+    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, BARE, COVERED, STRAY, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
     "learnt as",

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SPECK', 'WIDER', 'STRAY', 'APART', 'COVERED', 'WRAPPED', 'BORDERS', 'LINE_WIDTH', 'REGION', 'HOLDING', 'FOUR',
-           'TRACKED', 'Reading', 'pieces', 'part_note', 'all_in_one', 'copies', 'covered', 'number_pieces', 'border_of',
-           'without_regions', 'judge_rings', 'other_picture', 'warn_of_objects', 'misfits', 'far_off', 'warn_of_masks',
-           'warn_of_augmentation']
+           'TRACKED', 'BARE', 'Reading', 'pieces', 'part_note', 'all_in_one', 'copies', 'covered', 'number_pieces',
+           'border_of', 'without_regions', 'judge_rings', 'other_picture', 'doubts_of', 'warn_of_objects', 'misfits',
+           'far_off', 'warn_of_masks', 'warn_of_augmentation']
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubt3
 import base64
@@ -238,6 +238,16 @@ def other_picture(image: Path, held: str) -> bool:  # held: a picture as text, i
                 small.append(np.asarray(grey, float))
         return bool(np.abs(small[0] - small[1]).mean() > 0.1 * max(np.ptp(small), 80))
     return False
+
+# %% ../../nbs/data/20_doubts.ipynb #20doubn1
+BARE = "pictures without objects (are they annotated? What is in them is learnt as background; drop_empty=True leaves them out)"
+
+
+def doubts_of(dataset: CocoDataset, indices: list[int]) -> dict:  # kind → places
+    "What the records of all these pictures together tell, and none of them alone."
+    bare = [f"id {dataset.image_ids[i]}, file_name {dataset.file_names[i]}" for i in indices if not dataset.annotation_counts[i]]
+    bare[:1] = [f"{place} ({len(bare)} of {len(indices)} pictures)" for place in bare[:1]]
+    return {BARE: bare * (len(bare) > max(2, len(indices) / 4))}
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubv2
 def warn_of_objects(dataset: Dataset, max_detections: int) -> None:
