@@ -28,7 +28,8 @@ from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
 from simple_maskrcnn.data.doubts import (
-    APART, BARE, COVERED, STRAY, all_in_one, copies, covered, doubts_of, far_off, misfits, part_note,
+    APART, BARE, COVERED, LONELY, NUMBERED, SLIP, STRAY, UNSURE, all_in_one, copies, covered, doubts_of, far_off,
+    misfits, part_note,
 )
 from simple_maskrcnn.data.hints import (
     FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
@@ -227,7 +228,8 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
     TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, SIBLINGS, MANY, UNMET, SHRUNK,
-    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, BARE, COVERED, STRAY, UNLISTED,
+    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, BARE, COVERED, STRAY, SLIP, NUMBERED,
+    UNSURE, LONELY, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
     "learnt as",

@@ -4,14 +4,17 @@
 
 # %% auto #0
 __all__ = ['SPECK', 'WIDER', 'STRAY', 'APART', 'COVERED', 'WRAPPED', 'BORDERS', 'LINE_WIDTH', 'REGION', 'HOLDING', 'FOUR',
-           'TRACKED', 'BARE', 'Reading', 'pieces', 'part_note', 'all_in_one', 'copies', 'covered', 'number_pieces',
-           'border_of', 'without_regions', 'judge_rings', 'other_picture', 'doubts_of', 'warn_of_objects', 'misfits',
-           'far_off', 'warn_of_masks', 'warn_of_augmentation']
+           'TRACKED', 'SLIP', 'NUMBERED', 'UNSURE', 'BARE', 'LONELY', 'Reading', 'pieces', 'part_note', 'all_in_one',
+           'copies', 'covered', 'number_pieces', 'border_of', 'without_regions', 'judge_rings', 'other_picture',
+           'class_doubts', 'doubts_of', 'warn_of_objects', 'misfits', 'far_off', 'warn_of_masks',
+           'warn_of_augmentation']
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubt3
 import base64
 import binascii
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -25,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .coco import CocoDataset
-from .hints import behind, parts_of
+from .hints import annotation_rows, behind, parts_of
 from .records import rle_counts, to_rle
 from ..files import printable
 from ..network.boxes import box_iou
@@ -239,15 +242,54 @@ def other_picture(image: Path, held: str) -> bool:  # held: a picture as text, i
         return bool(np.abs(small[0] - small[1]).mean() > 0.1 * max(np.ptp(small), 80))
     return False
 
+# %% ../../nbs/data/20_doubts.ipynb #20doubn4
+SLIP = "class of few objects, whose name is nearly another's (a slip of the pen? Give both the same name)"
+NUMBERED = "classes that differ in the number at the end (are objects counted in their names? Give all of them one name)"
+UNSURE = "class that is called ignore, unsure or the like (learnt as a class of its own; objects with iscrowd 1 are not learnt)"
+_UNSURE = re.compile(r"(ignored?|unsure|uncertain|unclear|unknown|do ?n[o ]?t ?care|void|unlabell?ed)( (regions?|areas?))?")
+
+
+def _near(name: str) -> set[str]:
+    "In small letters: it, its plural, and what it is without one letter inside of a long word; first letters are seldom wrong."
+    word = name.casefold()
+    inside = (i for found in re.finditer(r"[^\W\d_]{6,}", word) for i in range(found.start() + 1, found.end() - 1))
+    return {word, f"{word}s", *(word[:i] + word[i + 1 :] for i in inside)}
+
+
+def class_doubts(names: list[str], pairs: Counter) -> dict:  # names by label; (picture, label) → objects → kind → places
+    "Names of classes that give themselves away."
+    counts, families, numbered = Counter(k for _, k in pairs.elements()), {}, []
+    used = {k: _near(names[k]) for k in sorted(counts)}
+    slips = [f"{names[k]} {counts[k]}, {names[j]} {counts[j]}" for k in used for j in used
+             if 10 * counts[k] <= counts[j] and used[k] & used[j]]
+    unsure = [f"{names[k]} {counts[k]}" for k in used if _UNSURE.fullmatch(re.sub(r"[\W_]+", " ", names[k].casefold()).strip())]
+    for k in used:
+        if base := re.fullmatch(r"(.*[^\W\d_]{3})[\W_]*\d+", names[k]):
+            families.setdefault(base[1].casefold(), []).append(k)
+    for family in families.values():
+        own = [(picture, n) for (picture, k), n in pairs.items() if k in family]
+        pictures = len(dict(own))  # of grades, many pictures have one alone
+        if len(family) > 2 and max(n for _, n in own) == 1 and (len(own) <= 2 * len(family) or 2 * len(own) >= 3 * pictures):
+            numbered.append(f"{', '.join(names[k] for k in family[:3])}{' …' * (len(family) > 3)}: {len(own)} objects")
+    return {SLIP: slips, NUMBERED: numbered, UNSURE: unsure}
+
 # %% ../../nbs/data/20_doubts.ipynb #20doubn1
 BARE = "pictures without objects (are they annotated? What is in them is learnt as background; drop_empty=True leaves them out)"
+LONELY = "no picture has two classes (where one of another class is in sight, but not annotated, it is learnt as background)"
 
 
 def doubts_of(dataset: CocoDataset, indices: list[int]) -> dict:  # kind → places
     "What the records of all these pictures together tell, and none of them alone."
     bare = [f"id {dataset.image_ids[i]}, file_name {dataset.file_names[i]}" for i in indices if not dataset.annotation_counts[i]]
     bare[:1] = [f"{place} ({len(bare)} of {len(indices)} pictures)" for place in bare[:1]]
-    return {BARE: bare * (len(bare) > max(2, len(indices) / 4))}
+    rows, counts, pairs = annotation_rows(dataset, indices), dataset.annotation_counts[indices], Counter()
+    for i, k, crowd in zip(np.repeat(indices, counts).tolist(), dataset._labels[rows].tolist(), dataset._crowd[rows].tolist()):
+        pairs[i, k] += 1 - crowd
+    many, often = int((counts > 1).sum()), [k for k, n in Counter(k for _, k in pairs).items() if n > 2]
+    alone = len(often) > 1 and many > 9 and len(pairs) == len(dict(pairs.keys()))
+    return {BARE: bare * (len(bare) > max(2, len(indices) / 4)),
+            LONELY: [f"{many} of {len(indices)} pictures have several objects, all of one class"] * alone,
+            **class_doubts(dataset.class_names, pairs)}
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubv2
 def warn_of_objects(dataset: Dataset, max_detections: int) -> None:
