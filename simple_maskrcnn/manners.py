@@ -41,10 +41,12 @@ def advise(text: str, function: Callable) -> str:
             return f"--set {shlex.quote(found[0].replace(' ', ''))}" if own else found[0]
         if value in ("True", "False"):
             return known[name] if value == "True" else f"--no-{known[name][2:]}"
+        if value and value[0] == "'":  # as it is
+            return f"{known[name]} {shlex.quote(value[1:-1])}"
         plain = re.sub(r"\[([^],]*)]", r"\1", re.sub(r"^\[|]$|[()' ]", "", value or ""))  # lists of one are numbers
         return " ".join([known[name], *filter(None, [shlex.quote(plain) if "[" in plain else plain])])
 
-    value = r"\[(?:[^][]|\[[^]]*])*]|\([^)]*\)|[^\s,;:()]*[^\s,;:().]"  # a list, perhaps of lists
+    value = r"'[^']*'|\[(?:[^][]|\[[^]]*])*]|\([^)]*\)|[^\s,;:()]*[^\s,;:().]"  # in quotes, or a list, perhaps of lists
     return re.sub(rf"(?<![\w/.'\"-])([a-z]\w*)(?:=({value}))?(?![\w/]|[.:=]\w)", flag, text)
 
 # %% ../nbs/manners.ipynb #3a77e0da
