@@ -28,8 +28,8 @@ from tqdm.contrib.concurrent import thread_map
 
 from .coco import CocoDataset
 from simple_maskrcnn.data.doubts import (
-    APART, BARE, COVERED, LONELY, NUMBERED, SLIP, STRAY, UNSURE, all_in_one, copies, covered, doubts_of, far_off,
-    misfits, part_note,
+    APART, BARE, COVERED, HOLDS, LONELY, NUMBERED, SLIP, STRAY, UNSURE, all_in_one, copies, covered, doubts_of, far_off,
+    holders, misfits, part_note,
 )
 from simple_maskrcnn.data.hints import (
     FAINT, GROWN, HALVES, LEAK, MANY, SHRUNK, SIBLINGS, UNLIKE, UNMET, alike, annotation_rows, behind, check_network,
@@ -123,6 +123,7 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
     twins = copies(rles, around, torch.tensor(crowd))
     if text := covered(twins, labels, crowd):
         notes.append((COVERED, f"{place}: {text}"))
+    holding = holders(rles, areas, labels, crowd)
     for i, kind in enumerate(object_faults(torch.from_numpy(boxes), around, areas, size)):
         where = f"id {ids[i]}, image_id {key}, file_name {name}"
         if kind:
@@ -135,6 +136,8 @@ def look(dataset: CocoDataset, index: int) -> dict:  # problems, notes: pairs (k
             notes.append((kind, where))
         if not crowd[i] and (doubt := part_note(parts[i], rles[i])):
             (apart if doubt[0] == APART else notes).append((doubt[0], f"{where}: {doubt[1]}"))
+        if i in holding:
+            notes.append((HOLDS, f"{where}: {holding[i]} others"))
         if i in twins and twins[i][1] > 0.8:
             other, iou = twins[i]
             text = f"{where}: as id {ids[other]}" + f", IoU {iou:.2f}" * bool(iou < 1)
@@ -228,7 +231,7 @@ def format_check(report: dict) -> str:  # of `check_dataset`
 # %% ../../nbs/data/05_check.ipynb #57r1c700
 NOTES = (  # the kinds of this module and of hints; then parts of the names of those of records, and of picture files
     TWICE, NEARLY, SMALL, FAR, WITHIN, COLUMNS, COPY, UNLIKE, CROWDS, FILLED, MISSING, LEAK, SIBLINGS, MANY, UNMET, SHRUNK,
-    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, BARE, COVERED, STRAY, SLIP, NUMBERED,
+    GROWN, FAINT, RANGE, DIM, NOT_BINARY, VANISHED, LOOSE, APART, BARE, COVERED, HOLDS, STRAY, SLIP, NUMBERED,
     UNSURE, LONELY, UNLISTED,
     "two ids", "renumbered", "taken from its file", "as text", "left out", "cut off", "merged", "called background", "is null",
     "capitals", "EXIF turn", "16 bits", "bands beyond", "transparent pixels", "nearly black", "nearly flat",
@@ -254,7 +257,7 @@ def strict(report: dict, kinds: Sequence[str]) -> None:  # report: with notes; k
         raise StrictError(f"notes that are errors here, since strict={list(kinds)}:\n{problem_report(hits)}")
 
 # %% ../../nbs/data/05_check.ipynb #90cbeb23
-VERSION = 7  # of these rules: after a change of them, every image is looked at again
+VERSION = 8  # of these rules: after a change of them, every image is looked at again
 READERS = [name for name in ("tifffile", "imagecodecs") if find_spec(name)]  # with one more, more files can be read
 
 
