@@ -30,10 +30,11 @@ from .ap import coco_classes, coco_detections, coco_objects, coco_results, draw_
 from .mistakes import count_mistakes
 from .tiles import Tiles, as_in_files, choose_tiles, found_in, tell_shrunk, with_runs
 from ..data.bands import share_bands
-from ..data.doubts import tell_learnt, warn_of_augmentation, warn_of_masks, warn_of_objects
+from ..data.doubts import warn_of_augmentation, warn_of_masks, warn_of_objects
 from ..data.hints import behind, categories_of, classes_seen, names_of, parts_of
 from ..data.loader import AspectBatchSampler, image_sizes, make_loader, seeded
 from ..data.records import load_coco
+from ..data.split import tell_learnt
 from ..files import hold, printable, progress_bar, write_atomic
 from ..network.weights import tensors_not_finite
 

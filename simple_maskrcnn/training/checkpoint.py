@@ -25,8 +25,8 @@ from torch.utils.data import Dataset
 from .. import __version__
 from ..cards import checkpoint_card
 from ..data.coco import CocoDataset
-from ..data.doubts import learnt_by, pictures_of
 from ..data.hints import behind, content_digest, parts_of
+from ..data.split import learnt_by, pictures_of
 from ..files import clear_drafts, replace_files, sync_folder, write_atomic
 from ..network.model import MaskRCNN
 

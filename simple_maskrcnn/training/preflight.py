@@ -26,10 +26,10 @@ from torch.utils.data import Dataset
 from ..data.bands import share_bands
 from ..data.check import NOTHING, check_dataset, format_check
 from ..data.check import strict as refuse
-from ..data.doubts import tell_learnt
 from ..data.coco import MENDED, label_image
 from ..data.hints import LEAK, behind, categories_of, check_network, check_parts, classes_seen, names_of, parts_of, training_scale
 from ..data.loader import make_loader, repeat_factors, seeded
+from ..data.split import tell_learnt
 from ..draw import paint, pixels_of, show_boxes, show_image
 from ..evaluation.ap import coco_classes, coco_objects
 from ..evaluation.tiles import choose_tiles
