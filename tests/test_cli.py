@@ -92,6 +92,10 @@ def test_evaluate_prints_and_writes_the_figures_of_the_library(work):
         code, said = here("evaluate", work / "run", *where, "--output-dir", work / "figures")
         assert code == 0 and ap.format_results(expected) in said
     assert json.loads((work / "figures/metrics.json").read_text())["segm"] == expected["segm"]
+    model = predict.load_model(work / "run", "cpu", box_detections_per_img=150, min_size=48)
+    expected = evaluate.evaluate(model, coco.CocoDataset(place[1], place[3]), progress=False)
+    code, said = here("evaluate", work / "run", *place, "--set", "box_detections_per_img=150", "--set", "min_size=48")
+    assert code == 0 and ap.format_results(expected) in said and "AR150" in said
 
 
 def test_predict_writes_what_the_library_finds(work, tmp_path):

@@ -604,3 +604,11 @@ def test_peak_memory_of_a_whole_evaluation(tmp_path):
     print(out.strip(), "MB")
     whole, rest = map(float, out.split())
     assert whole < 600 and rest < 200  # rest: above the most that the network itself needs
+
+
+def test_as_many_detections_count_as_the_network_keeps(large):
+    for kept, given, named in ((150, None, "AR150"), (100, None, "AR100"), (20, None, "AR100"), (150, 120, "AR120")):
+        model = maskrcnn(5, "resnet18", **SLIM | {"box_detections_per_img": kept})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that 20 are fewer than count
+            assert named in evaluate(model, Subset(large[1], [0]), max_detections=given, progress=False)["bbox"]
