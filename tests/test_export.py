@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from torchvision.transforms.v2.functional import to_pil_image
 from typer.testing import CliRunner
 
-from simple_maskrcnn import ShapesDataset, cli, maskrcnn
+from simple_maskrcnn import ShapesDataset, cli, load_model, maskrcnn
 from simple_maskrcnn.inference.export import OLDEST
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
@@ -33,13 +33,15 @@ def test_a_file_predicts_what_its_network_predicts(tmp_path, monkeypatch):
     for name, value in model.state_dict().items():
         value *= 20 if name.endswith(("cls_score.weight", "cls_logits.weight")) else 1  # scores that are far apart
     model.category_of = {1: 7, 2: 9}
-    model.save_pretrained(tmp_path / "run")
+    model.save_pretrained(tmp_path / "run/best")
+    (tmp_path / "run/config.json").write_text(json.dumps({"pictures": {"own": ["a digest"], "before": []}}))
     for k, size in enumerate([(64, 96), (130, 77)]):
         (tmp_path / "pictures").mkdir(exist_ok=True)
         to_pil_image(ShapesDataset(1, size)[0][0]).save(tmp_path / f"pictures/{k}.png")
 
     said = run("export", tmp_path / "run", tmp_path / "out.onnx")
     assert "height and width" in said and "300 objects" in said
+    assert load_model(str(tmp_path / "out.onnx"), "cpu").learnt == {"a digest"}  # evaluation tells pictures of training
     for network in ("run", "out.onnx"):
         run("predict", tmp_path / network, tmp_path / "pictures", "--output-dir", tmp_path / f"of_{network}",
             "--score-threshold", 0.05)

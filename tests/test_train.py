@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -789,3 +790,20 @@ def test_pictures_that_the_weights_have_learnt_are_told(pictures, tmp_path, caps
         evaluate(load_model(tmp_path / "new/best", "cpu"), both, progress=False)
     fit(maskrcnn(weights=tmp_path / "old"), train(), train(), epochs=1, output_dir=tmp_path / "same")
     assert "are among those" not in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="4 of 4 pictures are among those"):
+        evaluate(maskrcnn(5, **TINY, weights=tmp_path / "old/last/model.safetensors"), train(), progress=False)
+
+
+def test_a_run_that_goes_on_with_other_pictures_keeps_those_of_before(pictures, tmp_path, capsys):
+    halves = [Subset(pictures["train"](), [0, 1]), Subset(pictures["train"](), [2, 3])]
+    fit(maskrcnn(5, **TINY), halves[0], halves[1], epochs=1, output_dir=tmp_path / "run")
+    fit(maskrcnn(5, **TINY), pictures["val"](), pictures["val"](), epochs=1, output_dir=tmp_path / "other")
+    other = maskrcnn(weights=tmp_path / "other", trainable_layers=5, norm="batch")  # which is not used
+    fit(other, halves[1], halves[0], epochs=2, output_dir=tmp_path / "run")
+    assert "2 of 2 validation pictures are among those that it has learnt from" in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="4 of 4 pictures are among those"):
+        evaluate(load_model(tmp_path / "run", "cpu"), pictures["train"](), progress=False)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        evaluate(load_model(tmp_path / "run", "cpu"), pictures["val"](), progress=False)
+    assert not any("are among those" in str(one.message) for one in heard)

@@ -104,8 +104,8 @@ def part_note(parts: list | dict, rle: dict) -> tuple[str, str] | None:  # as an
 
 
 def all_in_one(places: list[str], pictures: np.ndarray, labels: np.ndarray) -> bool:  # of APART; of each object `[N]`
-    "May an annotation hold all objects of its class in a picture? No picture has two of a class, a fifth are in parts."
-    return len(places) >= max(3, len(labels) / 5) and len({*zip(pictures.tolist(), labels.tolist())}) == len(labels)
+    "May an annotation hold all objects of its class in a picture? Hardly a picture has two of one, a fifth are in parts."
+    return len(places) >= max(3, len(labels) / 5) and len({*zip(pictures.tolist(), labels.tolist())}) >= 0.9 * len(labels)
 
 # %% ../../nbs/data/20_doubts.ipynb #20doubtg
 COVERED = "picture with objects that cover another of their class by half (of two annotators? Keep those of one)"

@@ -164,15 +164,16 @@ def pictures_of(dataset: Dataset) -> dict[str, Path]:  # of `CocoDataset`s: a di
 
 def learnt_by(weights: str | None) -> set[str]:  # what a network was made with → digests, as of `pictures_of`
     "The pictures that it has learnt from, if that is a run, which says so."
-    for folder in (Path(weights), Path(weights).parent) if weights else ():  # a run, or its best/
+    for folder in (Path(weights), *Path(weights).parents[:2]) if weights else ():  # a run, its best/, a file there
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return {*json.loads((folder / "config.json").read_bytes())["pictures"]}
+            pictures = json.loads((folder / "config.json").read_bytes())["pictures"]
+            return {*pictures["own"], *pictures["before"]}
     return set()
 
 
 def tell_learnt(model: nn.Module, dataset: Dataset, beside: Dataset | None = None) -> str:  # beside: what does not count
     other = {} if beside is None else pictures_of(beside)
-    known = learnt_by(getattr(model, "weights_from", None))
+    known = getattr(model, "learnt", None) or learnt_by(getattr(model, "weights_from", None))  # an exported one has them
     if known and (again := known & (seen := pictures_of(dataset)).keys() - other.keys()):
         return (f"{len(again)} of {len(seen)} pictures are among those that {printable(model.weights_from)} has learnt from, and "
                 f"AP is better than with new ones; the first is {printable(min(map(seen.get, again)))}")

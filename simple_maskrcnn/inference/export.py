@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision import ops
 
+from ..data.split import learnt_by
 from ..files import printable, write_atomic
 from ..network.box_head import WEIGHTS
 from ..network.boxes import clip_boxes
@@ -206,7 +207,7 @@ def _facts(model: MaskRCNN, precision: str) -> dict[str, str]:
     facts = {"class_names": model.names, "score_thresholds": model.score_thresholds, "settings": settings,
              "category_ids": [*model.category_of.values()], "min_size": transform.min_size[-1], "exact_masks": model.exact_masks,
              **{name: getattr(transform, name) for name in ("max_size", "image_mean", "image_std", "value_range")},
-             "precision": precision}
+             "precision": precision, "pictures": sorted(learnt_by(model.weights_from))}
     told = {"input": "float32 [batch, channels, height, width]: red, green, blue from 0 to 1 (of other channels, value_range is "
                      "made 0 and 1); resized and normalised in the graph",
             "output": "of all pictures of the batch: number of the picture, box (x1 y1 x2 y2 in its pixels), label (an index "
@@ -302,7 +303,7 @@ class OnnxNetwork(MaskRCNN):
         try:
             content = Path(path).read_bytes()
             session = onnxruntime.InferenceSession(content, options, providers=there)
-            settings = json.loads(session.get_modelmeta().custom_metadata_map["settings"])
+            settings = json.loads((facts := session.get_modelmeta().custom_metadata_map)["settings"])
         except FileNotFoundError:
             raise
         except Exception as error:
@@ -313,7 +314,7 @@ class OnnxNetwork(MaskRCNN):
         del self.backbone, self.rpn.head, self.roi_heads.box_head, self.roi_heads.box_predictor
         del self.roi_heads.mask_head, self.roi_heads.mask_predictor
         self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # it has a device, as a network with weights
-        self._hub_mixin_config, self.session = settings, session
+        self._hub_mixin_config, self.session, self.learnt = settings, session, {*json.loads(facts.get("pictures", "[]"))}
         self.file, self.weights_from = hashlib.sha256(content).hexdigest()[:16], str(path)
         self.eval()
 
@@ -323,8 +324,7 @@ class OnnxNetwork(MaskRCNN):
         "Those of the network that was exported, and a digest of the file."
         return self._hub_mixin_config | {"file": self.file}
 
-    def train(self, mode: bool = True) -> "OnnxNetwork":
-        "It stays in evaluation mode."
+    def train(self, mode: bool = True) -> "OnnxNetwork":  # it stays in evaluation mode
         return nn.Module.train(self, False)
 
     def features(self, *args, **options):

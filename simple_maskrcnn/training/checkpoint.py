@@ -152,7 +152,8 @@ def record_of(weights: str | None, train: Dataset, valid: Dataset | None,  # wei
     measure = {"max_detections": max_detections} | ({"tiles": [*tiles] if isinstance(tiles, tuple) else tiles} if tiles else {})
     judged = None if valid is None else describe(valid) | {"evaluation": measure}
     return {"weights": weights, "training": describe(train), "validation": judged, "versions": versions,
-            "options": options or {}, "pictures": sorted({*learnt_by(weights), *pictures_of(train)})}
+            "options": options or {}, "pictures": {"own": [*pictures_of(train)], "before": sorted(learnt_by(weights)),
+                                                   "judged": [] if valid is None else [*pictures_of(valid)]}}
 
 
 def same_measure(old: dict, new: dict) -> bool:  # what two records have as "validation"
@@ -192,7 +193,12 @@ def compare(then: dict, now: dict, folder: Path) -> tuple[list[str], bool]:  # o
     anew = bool(old and new and not same_measure(old, new))
     if old and new and "truth" in old:
         new["truth"] = old["truth"]  # until the first evaluation
-    now |= {"weights": then["weights"], "validation": new or old}
+    mine, known = now.get("pictures"), then.get("pictures", dict.fromkeys(("own", "before"), ()))
+    if mine and (again := {*mine["judged"]} & {*known["own"], *known["before"]} - {*mine["own"]}):
+        said.append(f"{len(again)} of {len(mine['judged'])} validation pictures are among those that it has learnt from, and AP "
+                    "is better than with new ones")
+    now |= {"weights": then["weights"], "validation": new or old, "pictures": mine and mine | {
+        "own": sorted({*mine["own"], *known["own"]}), "before": known["before"]}}
     return said, anew
 
 
