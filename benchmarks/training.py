@@ -142,7 +142,9 @@ def race(part: str, precision: str, builds: dict[str, Path], data: Path, rounds:
             "ratio": round(statistics.median(ratios), 2), "range": [round(ratios[0], 2), round(ratios[-1], 2)],
             "losses": {name: turns[0][name][1] for name in builds},
             "step": {name: json.loads(run(build, sys.executable, __file__, "--part", part, "--precision", precision, "--data",
-                                          data).splitlines()[-1]) for name, build in builds.items()}}
+                                          data).splitlines()[-1]) for name, build in builds.items()},
+            "compiled": json.loads(run(ROOT, sys.executable, __file__, "--part", part, "--precision", precision, "--data", data,
+                                       "--compiled", 1).splitlines()[-1])}
 
 
 def main():
