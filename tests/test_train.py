@@ -762,7 +762,7 @@ def test_real_photographs_train_and_evaluate(tmp_path):
     assert MaskRCNN.from_pretrained(tmp_path / "last").class_names[1] == "person"
 
 
-@pytest.mark.parametrize("names", [None, ["background", "a", "b", "c", "d"]])
+@pytest.mark.parametrize("names", [None, ["background", "a", "b", "c", "d"], ["background", "0", "1", "2", "3"]])
 def test_thresholds_of_a_dataset_without_names(names, tmp_path, monkeypatch):
     """Its classes are called 1, 2, … whatever the network calls them: what validation found is theirs by number."""
     best = {"1": 0.7, "2": 0.6, "3": -1, "4": 0.4}

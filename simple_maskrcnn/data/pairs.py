@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'PARTS', 'is_hidden', 'is_picture', 'Pictures', 'part_of', 'same_below', 'one_record_each', 'unpacked',
-           'as_predicted', 'below', 'image_root']
+           'digest_of', 'as_predicted', 'below', 'image_root']
 
 # %% ../../nbs/data/17_pairs.ipynb #17pairs3
 import hashlib
@@ -169,13 +169,17 @@ def unpacked(samples: list, folder: Path, source: Path) -> tuple[list, dict[Path
     return moved, files
 
 # %% ../../nbs/data/17_pairs.ipynb #17paird5
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def as_predicted(files: list[Path], folder: Path) -> list[Path]:
     "Those that are still as `predict` wrote them: a predictions.json in the folder, below or above has a digest of each."
     lists, seals = [path for path in files_below(folder)[0] if path.name == "predictions.json"], set()
     for file in [*lists, *(home / "predictions.json" for home in Path(os.path.realpath(folder)).parents)]:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # another file of this name
             seals |= {seal for image in json.loads(file.read_bytes())["images"] for seal in image.get("results", {}).values()}
-    return [file for file in files if seals and hashlib.sha256(file.read_bytes()).hexdigest()[:16] in seals]
+    return [file for file in files if seals and digest_of(file) in seals]
 
 # %% ../../nbs/data/17_pairs.ipynb #13cname5
 def below(path: Path, root: Path) -> str:

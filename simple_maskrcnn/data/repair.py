@@ -165,7 +165,8 @@ def mend_records(draft: Draft, image_dir: Path, names: list[str], label_of: dict
             old = content[name][k]
             fields = {key: value for key, value in record.items() if not _same(old.get(key), value)}
             gone = [key for key in old if key not in record] if name != "categories" else []
-            if fields or gone:
+            other = any(type(was := old.get(key)) is bool or was != value for key, value in fields.items())  # not 7.0, read as 7
+            if gone or fields and (other or told[name].get(k)):
                 draft.change(name, k, fields, gone)
                 for kind, place in told[name].get(k, []):
                     if not any(word in kind for word in STAYS):

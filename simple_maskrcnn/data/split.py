@@ -172,9 +172,11 @@ def learnt_by(weights: str | None) -> set[str]:  # what a network was made with 
 
 
 def tell_learnt(model: nn.Module, dataset: Dataset, beside: Dataset | None = None) -> str:  # beside: what does not count
-    other = {} if beside is None else pictures_of(beside)
     known = getattr(model, "learnt", None) or learnt_by(getattr(model, "weights_from", None))  # an exported one has them
-    if known and (again := known & (seen := pictures_of(dataset)).keys() - other.keys()):
+    again = known and known & (seen := pictures_of(dataset)).keys()  # files are opened only if something is known
+    if again and beside is not None:
+        again = again - pictures_of(beside).keys()
+    if again:
         return (f"{len(again)} of {len(seen)} pictures are among those that {printable(model.weights_from)} has learnt from, and "
                 f"AP is better than with new ones; the first is {printable(min(map(seen.get, again)))}")
     return ""

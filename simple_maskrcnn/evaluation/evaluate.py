@@ -293,9 +293,9 @@ def evaluate(
         with hold(output_dir):  # nobody else is at work there, nor will be while the files are written
             claim(output_dir, RESULTS, RESULTS[0], lambda found: {"bbox", "segm", "per_class"} <= found.keys())
     warn_of_augmentation(dataset)
-    shrunk = tell_shrunk(_of(model, "transform"), [] if tile else image_sizes(dataset))
-    for told in filter(None, [] if rank or losses else [tell_learnt(model, dataset), shrunk]):  # with losses, `fit` has said it
-        warnings.warn(told, stacklevel=2)
+    seen = [] if tile else image_sizes(dataset)
+    for told in filter(None, () if rank or losses else (tell_learnt(model, dataset), tell_shrunk(_of(model, "transform"), seen))):
+        warnings.warn(told, stacklevel=2)  # with losses, `fit` has said it
     maps, ids_in_file = label_maps(model, dataset), _ids_in_file(dataset) if output_dir is not None else {}
     shown, judge = _shown(dataset, tile, losses), partial(record_of, exact=exact, maps=maps)
     batches = list(enumerate(AspectBatchSampler(image_sizes(shown), batch_size, shuffle=False).batches(0)))

@@ -301,5 +301,5 @@ def tell_shrunk(transform: Transform | None, sizes: Iterable[tuple[int, int]]) -
         return ""
     least, (side, most) = (getattr(transform, "train_scale", None) or 1) / 4, (transform.min_size[-1], transform.max_size)
     shrunk = sum(min(side / min(size), most / max(size)) < least for size in sizes)
-    return shrunk and (f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={side}, max_size={most}); "
-                       f"if it has learnt from larger objects, look at windows: give tiles={tile_size(True, transform)[0]}")
+    return (f"{shrunk} pictures are shrunk to less than a quarter for the network (min_size={side}, max_size={most}); if it has "
+            f"learnt from larger objects, look at windows: give tiles={tile_size(True, transform)[0]}") if shrunk else ""

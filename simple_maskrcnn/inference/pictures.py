@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OWN', 'LABELS', 'is_result', 'formats_of', 'results_in', 'label_images', 'find_images', 'output_names', 'stamped',
-           'to_image', 'gather', 'write_list', 'digest_of', 'seals_of', 'finish', 'take_over', 'by_window']
+           'to_image', 'gather', 'write_list', 'seals_of', 'finish', 'take_over', 'by_window']
 
 # %% ../../nbs/inference/08_pictures.ipynb #pic0impo
 import hashlib
@@ -27,7 +27,7 @@ from ..data.bands import Bands, on_white
 from ..data.coco import intact, sealed
 from ..data.images import read_image
 from ..data.layouts import LABEL_ENDING
-from ..data.pairs import is_hidden, is_picture
+from ..data.pairs import digest_of, is_hidden, is_picture
 from ..data.windows import Picture, file_by_window, in_memory
 from ..evaluation.evaluate import claim
 from .outputs import PLACES, WHOLE, result_file, write_folder
@@ -168,10 +168,6 @@ def gather(content: dict, done: dict, records: dict, ids: dict) -> dict:
 def write_list(content: dict, output_dir: Path) -> None:
     rest = {part: value for part, value in content.items() if part != "info"}
     write_atomic(output_dir / OWN[""], json.dumps(sealed(rest, **content["info"])).encode())
-
-
-def digest_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def seals_of(output_dir: Path, kinds: Iterable[str], output: str) -> dict[str, str]:

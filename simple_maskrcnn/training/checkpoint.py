@@ -193,11 +193,11 @@ def compare(then: dict, now: dict, folder: Path) -> tuple[list[str], bool]:  # o
     anew = bool(old and new and not same_measure(old, new))
     if old and new and "truth" in old:
         new["truth"] = old["truth"]  # until the first evaluation
-    mine, known = now.get("pictures"), then.get("pictures", dict.fromkeys(("own", "before"), ()))
-    if mine and (again := {*mine["judged"]} & {*known["own"], *known["before"]} - {*mine["own"]}):
+    mine, known = now["pictures"], then.get("pictures", dict.fromkeys(("own", "before"), ()))
+    if again := {*mine["judged"]} & {*known["own"], *known["before"]} - {*mine["own"]}:
         said.append(f"{len(again)} of {len(mine['judged'])} validation pictures are among those that it has learnt from, and AP "
                     "is better than with new ones")
-    now |= {"weights": then["weights"], "validation": new or old, "pictures": mine and mine | {
+    now |= {"weights": then["weights"], "validation": new or old, "pictures": mine | {
         "own": sorted({*mine["own"], *known["own"]}), "before": known["before"]}}
     return said, anew
 

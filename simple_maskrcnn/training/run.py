@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from ..data.hints import names_of
 from ..data.loader import AspectBatchSampler
 from ..draw import COLORS, default_device
 from ..evaluation.evaluate import evaluate
@@ -164,8 +165,8 @@ class Run:
                           ) from None
 
     def way_back(self, remedy: str) -> str:
-        safe = f"The checkpoint of step {self.saved} is" if self.saved else "What was there before this run is"
-        return f"{safe} whole; {remedy}, and the same call goes on from there."
+        safe = f"The checkpoint of step {self.saved}" if self.saved else "What was there before this run"
+        return f"{safe} is whole; {remedy}, and the same call goes on from there."
 
     def check_finite(self) -> None:
         "Weights that are not finite are never saved over good ones."
@@ -177,8 +178,7 @@ class Run:
         "Write a checkpoint. Random states need no place in it: every draw starts from the seed and a number."
         def write():
             self.check_finite()
-            state = {name: part.state_dict() for name, part in self.parts().items()} | {
-                "settings": self.settings, "record": self.record}
+            state = {name: x.state_dict() for name, x in self.parts().items()} | dict(settings=self.settings, record=self.record)
             progress = {name: getattr(self, name) for name in ("step", "epoch", "best", "best_epoch", "limits", "window")}
             with self.writing():
                 save_checkpoint(self.folder, state | {"progress": progress})
@@ -293,7 +293,7 @@ class Log:
 
 def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: list[int], **options) -> None:  # of `evaluate`
     "Evaluate, unless `valid` is None; keep the last and the best network; save; and stop, if a process was told to."
-    network, ap, accelerator = run.average or run.model, -1, run.accelerator
+    network, ap, limits, accelerator = run.average or run.model, -1, None, run.accelerator
     broadcast(list(network.buffers()))  # each process has seen other images: the averages of the first are what is kept
     run.check_finite()
     if valid is not None or not run.saved:  # where there is a network, there is a checkpoint
@@ -307,8 +307,8 @@ def end_epoch(run: Run, log: Log, epoch: int, valid: Dataset | None, signals: li
         if run.truth not in (None, found["truth"]) and run.best >= 0:  # other objects, whatever the dataset says of itself
             run.forget_best(epoch - 1)
         ap, run.truth, run.record["validation"]["truth"] = record["segm"]["AP"], None, found["truth"]
-    best = {} if valid is None else found["best_score"]["segm"]  # of classes that are right somewhere; else -1
-    limits = [max(best.get(name, best.get(str(k), 0)), 0) or 0.5 for k, name in enumerate(network.names)][1:] if best else None
+        names = network.names if names_of(valid) else map(str, range(network.num_classes))  # … it calls its classes 1, 2, …
+        limits = [max(found["best_score"]["segm"].get(name, 0), 0) or 0.5 for name in names][1:]  # −1: right nowhere
     network.score_thresholds = run.model.score_thresholds = run.limits = limits  # an earlier epoch's are not this network's
     for name in ("last", "best")[: 2 if ap >= max(run.best, 0) else 1]:  # of equal APs the later network: it has learnt more
         with run.writing():
